@@ -1,0 +1,39 @@
+# `make demo` and `make test` work in a fresh clone; each sets up .venv first (once).
+SHELL := /bin/bash
+export PYTHON
+BIN := .venv/bin
+
+.PHONY: help setup demo test test-slow lint format train-mini lock clean
+help:            ## this list
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/:/' | column -t -s:
+
+setup:           ## make .venv with the pinned packages (skips what is done)
+	@bash tools/setup_env.sh
+
+demo: setup      ## mini data set, short training, evaluation, pictures: the whole job on a CPU
+	@$(BIN)/python tools/demo.py
+
+test: setup      ## the test suite (under 15 minutes on 2 cores)
+	@$(BIN)/python -m pytest
+
+test-slow: setup ## the long tests too: full-size network, real trainings
+	@$(BIN)/python -m pytest -m slow
+
+lint: setup      ## ruff check and format check
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: setup    ## fix what ruff can fix
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+train-mini: setup ## train the checkpoint of pretrain/ anew
+	@$(BIN)/python tools/make_mini_kitti.py --out data/mini
+	@$(BIN)/python tools/train.py projects/configs/occupancy/mini/htcl_egopose.py
+
+lock: setup      ## resolve requirements/lock.txt anew
+	@$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --python-version 3.11 --extra dev \
+	  pyproject.toml requirements/direct.in -o requirements/lock.txt
+
+clean:           ## remove .venv and all outputs (data and checkpoints stay)
+	rm -rf .venv outputs work_dirs build .pytest_cache .ruff_cache

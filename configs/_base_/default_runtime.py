@@ -1,0 +1,37 @@
+# What every run shares: plugin, hooks, logging, seeds.
+custom_imports = dict(imports=["htcl"], allow_failed_imports=False)
+default_scope = "mmdet3d"
+
+default_hooks = dict(
+    timer=dict(type="IterTimerHook"),
+    logger=dict(type="LoggerHook", interval=50),
+    param_scheduler=dict(type="ParamSchedulerHook"),
+    checkpoint=dict(
+        type="CheckpointHook",
+        interval=1,
+        max_keep_ckpts=2,
+        save_best="mIoU",
+        rule="greater",
+    ),
+    sampler_seed=dict(type="DistSamplerSeedHook"),
+)
+custom_hooks = [
+    dict(type="ProgressBarHook"),
+    dict(type="PredictionPictureHook", interval=1000),
+]
+
+visualizer = dict(
+    type="Visualizer",
+    vis_backends=[dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")],
+)
+log_processor = dict(type="LogProcessor", window_size=50, by_epoch=True)
+log_level = "INFO"
+
+randomness = dict(seed=0, deterministic=True)
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
+    dist_cfg=dict(backend="nccl"),
+)
+load_from = None
+resume = False

@@ -1,0 +1,94 @@
+# HTCL's graph at toy size: an ImageNet-trained EfficientNet-Lite0 from a PyPI package, a step a second on 2 CPU cores.
+point_cloud_range = (0.0, -25.6, -2.0, 51.2, 25.6, 4.4)
+depth_bins = dict(start=2.0, stop=50.0, step=1.0)
+context_channels = 32
+voxel_channels = 96
+
+model = dict(
+    type="HTCL",
+    data_preprocessor=dict(
+        type="SSCDataPreprocessor", mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)
+    ),
+    img_backbone=dict(type="EfficientNetLite0", out_indices=(1, 2, 3, 4), norm_eval=True),
+    img_neck=dict(
+        type="SECONDFPN",
+        in_channels=[24, 40, 112, 320],
+        out_channels=[32] * 4,
+        upsample_strides=[0.5, 1, 2, 4],
+        norm_cfg=dict(type="BN", eps=1e-3, momentum=0.01),
+        upsample_cfg=dict(type="deconv", bias=False),
+        conv_cfg=dict(type="Conv2d", bias=False),
+    ),
+    depth_net=dict(
+        type="CameraAwareDepthNet",
+        in_channels=128,
+        mid_channels=64,
+        context_channels=context_channels,
+        depth_bins=depth_bins,
+        num_blocks=1,
+        aspp_dilations=(2, 4, 6),
+    ),
+    stereo=dict(
+        type="StereoDepth",
+        depth_bins=depth_bins,
+        input_size=(96, 312),
+        max_disparity=72,
+        base_width=4,
+        plane_depths="depth_bins",
+        disparity_scale="geometry",
+        align_corners=True,
+        resize_align_corners=False,
+        feature_pixels="centres",
+    ),
+    depth_fusion=dict(type="StereoDepthFusion", channels=8),
+    view_transformer=dict(
+        type="LiftSplat",
+        point_cloud_range=point_cloud_range,
+        voxel_size=0.8,
+        input_size=(128, 416),
+        downsample=8,
+        depth_bins=depth_bins,
+        index_rounding="floor",
+        frustum_pixels="centres",
+    ),
+    temporal=dict(
+        type="TemporalContext",
+        num_history=3,
+        depth_bins=depth_bins,
+        matching=dict(type="MatchingResNet", channels=32),
+        pose=dict(type="EgoPose"),
+        intrinsics="feature",
+        sweep_range=None,
+        discard_behind=True,
+        align_corners=False,
+        affinity=dict(type="PatternAffinity", dilations=(1, 2, 4), independent_learners=True),
+        refinement=dict(type="AffinityRefinement", deformable=True),
+        pre_hourglass=dict(hidden_channels=8, expand_channels=16, out_channels=16),
+        voxel_hourglass=dict(hidden_channels=16, expand_channels=32, out_channels=voxel_channels),
+    ),
+    voxel_encoder=dict(
+        type="VoxelResNet3D",
+        in_channels=context_channels,
+        widths=(32, 64, 128),
+        blocks_per_stage=1,
+        num_groups=8,
+    ),
+    voxel_neck=dict(type="VoxelFPN", in_channels=(32, 64, 128), out_channels=32, num_groups=8),
+    temporal_fusion=dict(type="TemporalVoxelAttention", channels=voxel_channels, gate_init=0.0),
+    head=dict(
+        type="OccupancyHead",
+        in_channels=voxel_channels,
+        mid_channels=48,
+        num_classes=20,
+        num_groups=8,
+        point_supervision=dict(
+            type="PointSupervision",
+            image_channels=128,
+            point_cloud_range=point_cloud_range,
+            sample_axes="xyz",
+        ),
+    ),
+    loss_depth=dict(type="DepthSupervision", depth_bins=depth_bins, first_edge=1.5),
+    auxiliary_weight=1.0,
+    grid_size=(256, 256, 32),
+)

@@ -1,0 +1,10 @@
+# The recommended network at toy size, on the synthetic mini data set.
+_base_ = [
+    "../../../../configs/_base_/datasets/mini_kitti.py",
+    "../../../../configs/_base_/models/htcl_mini.py",
+    "../../../../configs/_base_/schedules/adamw_mini.py",
+    "../../../../configs/_base_/default_runtime.py",
+]
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=500))
+custom_hooks = [dict(type="ProgressBarHook"), dict(type="PredictionPictureHook", interval=1000)]
+log_processor = dict(by_epoch=False)

@@ -1,0 +1,1 @@
+"""Checkpoints: safe reading, and the way between the released names and ours."""

@@ -1,0 +1,67 @@
+"""Runs one function over many frames in several processes and keeps going when a frame is bad."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+_CHUNKS_PER_PROCESS = 4
+_LONGEST_CHUNK = 16
+
+
+class JobResult(NamedTuple):
+    """Outcome of one job.
+
+    Attributes:
+        job: What was given to the function.
+        value: What the function returned, None if it failed.
+        error: Kind and text of the failure, None if there was none.
+    """
+
+    job: object
+    value: object
+    error: str | None
+
+
+def run_jobs(
+    function: Callable, jobs: Sequence, processes: int = 1, description: str = ""
+) -> list[JobResult]:
+    """Calls ``function(job)`` for every job, with a progress bar.
+
+    An exception of one job becomes its :attr:`JobResult.error`; the others go on. Neighbouring jobs
+    go to the same process, so that functions may cache what neighbours share.
+
+    Args:
+        function: Picklable, such as a module-level function or a ``functools.partial`` of one.
+        jobs: Picklable arguments.
+        processes: Number of worker processes; 1 works in this process.
+        description: Text before the progress bar.
+
+    Returns:
+        One result a job, in the order of the jobs.
+
+    Raises:
+        concurrent.futures.process.BrokenProcessPool: If a worker process was killed, for example
+            for want of memory.
+    """
+    call = partial(_guarded, function)
+    if processes <= 1 or len(jobs) <= 1:
+        return [call(job) for job in tqdm(jobs, desc=description, unit="frame")]
+    chunk = math.ceil(len(jobs) / (processes * _CHUNKS_PER_PROCESS))
+    with ProcessPoolExecutor(max_workers=min(processes, len(jobs))) as pool:
+        results = pool.map(call, jobs, chunksize=min(chunk, _LONGEST_CHUNK))
+        return list(tqdm(results, total=len(jobs), desc=description, unit="frame"))
+
+
+def _guarded(function: Callable, job: object) -> JobResult:
+    try:
+        return JobResult(job, function(job), None)
+    # Whatever is wrong with one frame must not cost the others.
+    except Exception as error:
+        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+        return JobResult(job, None, f"{type(error).__name__}: {text}")

@@ -1,0 +1,185 @@
+"""Where the files of a SemanticKITTI tree lie on disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT_VARIABLE = "SEMANTICKITTI_ROOT"
+
+# Folder of each kind of per-frame file inside a sequence folder, and the suffix of the files.
+_FRAME_FILES = {
+    "image_2": ("image_2", ".png"),
+    "image_3": ("image_3", ".png"),
+    "velodyne": ("velodyne", ".bin"),
+    "point_labels": ("labels", ".label"),
+    "voxel_bin": ("voxels", ".bin"),
+    "voxel_labels": ("voxels", ".label"),
+    "voxel_invalid": ("voxels", ".invalid"),
+    "voxel_occluded": ("voxels", ".occluded"),
+}
+
+# Below a root, the folder that holds the sequences is the first of these that exists.
+_SEQUENCE_PARENTS = ("dataset/sequences", "sequences", ".")
+
+# The lidar folders beside the image folder in the layout of the project's first README.
+_README_TAIL = ("occupancy", "semanticKITTI", "RGB")
+_README_SIBLINGS = {"velodyne_root": "lidar/velodyne", "lidarseg_root": "lidar/lidarseg"}
+
+
+class KittiLayout:
+    """Finds the files of SemanticKITTI in one folder or in several.
+
+    Two arrangements work without further settings:
+
+    * One root that holds
+      ``sequences/XX/{image_2,image_3,velodyne,labels,voxels,calib.txt,poses.txt}``, directly, below
+      ``dataset/``, or being the ``sequences`` folder itself.
+    * Three roots, what the KITTI and SemanticKITTI archives unpack to:
+      ``data/occupancy/semanticKITTI/RGB`` (colour images, calibration, poses, voxels),
+      ``data/lidar/velodyne`` and ``data/lidar/lidarseg`` (point labels), each with
+      ``dataset/sequences/XX/...`` inside. ``data_root`` names the first one; the other two are
+      found beside it, or named.
+
+    Every file is looked up in all roots, the one meant for its kind first, so mixtures work too.
+    Training labels made by ``process_kitti.sh`` lie in ``label_root/XX/NNNNNN_1_1.npy``.
+
+    Args:
+        data_root: The main root. None takes the environment variable ``SEMANTICKITTI_ROOT``.
+        velodyne_root: Root of the scans, if elsewhere.
+        lidarseg_root: Root of the point labels, if elsewhere.
+        label_root: Folder of the training labels; None: ``labels`` beside the main root's
+            ``sequences`` folder.
+
+    Raises:
+        ValueError: If neither ``data_root`` nor the environment variable is given.
+        FileNotFoundError: If a root does not exist, or the main one holds no sequences.
+    """
+
+    def __init__(
+        self,
+        data_root: str | Path | None = None,
+        velodyne_root: str | Path | None = None,
+        lidarseg_root: str | Path | None = None,
+        label_root: str | Path | None = None,
+    ) -> None:
+        source = "data_root"
+        if not data_root:
+            data_root = os.environ.get(ROOT_VARIABLE)
+            source = f"environment variable {ROOT_VARIABLE}"
+        if not data_root:
+            raise ValueError(
+                f"no data root: set the config key data_root or the environment variable "
+                f"{ROOT_VARIABLE} to the folder that holds the SemanticKITTI sequences"
+            )
+        self.data_root = Path(data_root)
+        main = self._sequence_parent(self.data_root, source)
+        velodyne = self._optional_root(velodyne_root, "velodyne_root")
+        lidarseg = self._optional_root(lidarseg_root, "lidarseg_root")
+        self._roots = {"image": main, "velodyne": velodyne or main, "lidarseg": lidarseg or main}
+        self.label_root = Path(label_root) if label_root else main.parent / "labels"
+
+    def _optional_root(self, root: str | Path | None, key: str) -> Path | None:
+        if root:
+            return self._sequence_parent(Path(root), key)
+        parts = self.data_root.absolute().parts
+        if parts[-len(_README_TAIL) :] == _README_TAIL:
+            sibling = Path(*parts[: -len(_README_TAIL)]) / _README_SIBLINGS[key]
+            # A sibling without sequences is no error yet: evaluation needs no lidar. It still shows
+            # among the searched folders.
+            if sibling.is_dir():
+                return _find_parent(sibling) or sibling / _SEQUENCE_PARENTS[0]
+        return None
+
+    @staticmethod
+    def _sequence_parent(root: Path, source: str) -> Path:
+        if not root.is_dir():
+            raise FileNotFoundError(f"{root}: folder not found (from {source})")
+        parent = _find_parent(root)
+        if parent is None:
+            searched = ", ".join(str(root / name) for name in _SEQUENCE_PARENTS)
+            raise FileNotFoundError(
+                f"{root}: no sequence folder such as 00 or 08 found (from {source}); "
+                f"searched {searched}"
+            )
+        return parent
+
+    def _parents(self, kind: str) -> list[Path]:
+        """Lists the sequence parents to search for a kind of file, best first, without repeats."""
+        first = {"velodyne": "velodyne", "point_labels": "lidarseg"}.get(kind, "image")
+        return list(dict.fromkeys([self._roots[first], *self._roots.values()]))
+
+    def sequences(self) -> list[str]:
+        """Names all sequences of the main root, sorted."""
+        return sorted(entry.name for entry in self._roots["image"].iterdir() if _is_sequence(entry))
+
+    def folder(self, sequence: str, kind: str) -> Path:
+        """Finds the folder of one kind of per-frame file.
+
+        Args:
+            sequence: Such as ``"08"``.
+            kind: One of image_2, image_3, velodyne, point_labels, voxel_bin, voxel_labels,
+                voxel_invalid, voxel_occluded.
+
+        Raises:
+            KeyError: If the kind is unknown.
+            FileNotFoundError: If no root has the folder; lists what was searched.
+        """
+        if kind not in _FRAME_FILES:
+            raise KeyError(f"unknown kind of file {kind!r}, expected one of {sorted(_FRAME_FILES)}")
+        name = _FRAME_FILES[kind][0]
+        searched = [parent / sequence / name for parent in self._parents(kind)]
+        return _first(searched, Path.is_dir, f"sequence {sequence}: no folder {name!r}")
+
+    def file(self, sequence: str, kind: str, frame: str) -> Path:
+        """Builds the path of a file in the folder that :meth:`folder` finds; it may be missing."""
+        return self.folder(sequence, kind) / f"{frame}{_FRAME_FILES[kind][1]}"
+
+    def default_folder(self, sequence: str, kind: str) -> Path:
+        """Builds the path where a folder would be written: in the root meant for its kind."""
+        return self._parents(kind)[0] / sequence / _FRAME_FILES[kind][0]
+
+    def frames(self, sequence: str, kind: str) -> list[str]:
+        """Lists the frames that have a kind of file, sorted, such as ``["000000", "000005"]``."""
+        suffix = _FRAME_FILES[kind][1]
+        names = os.listdir(self.folder(sequence, kind))
+        return sorted(
+            name.removesuffix(suffix)
+            for name in names
+            if name.endswith(suffix) and name.removesuffix(suffix).isdigit()
+        )
+
+    def calibration(self, sequence: str) -> Path:
+        """Finds ``calib.txt`` of a sequence."""
+        searched = [parent / sequence / "calib.txt" for parent in self._parents("image_2")]
+        return _first(searched, Path.is_file, f"sequence {sequence}: no calib.txt")
+
+    def poses(self, sequence: str) -> Path:
+        """Finds the poses: ``XX/poses.txt``, or KITTI's ``poses/XX.txt`` beside ``sequences``."""
+        parents = self._parents("image_2")
+        searched = [parent / sequence / "poses.txt" for parent in parents]
+        searched += [parent.parent / "poses" / f"{sequence}.txt" for parent in parents]
+        return _first(searched, Path.is_file, f"sequence {sequence}: no poses.txt")
+
+    def training_label(self, sequence: str, frame: str, scale: str = "1_1") -> Path:
+        """Builds the path of a training label of scale 1_1, 1_2 or 1_8; it may be missing."""
+        return self.label_root / sequence / f"{frame}_{scale}.npy"
+
+
+def _find_parent(root: Path) -> Path | None:
+    """Finds the folder below a root that holds the sequences."""
+    for candidate in (root / name for name in _SEQUENCE_PARENTS):
+        if candidate.is_dir() and any(_is_sequence(entry) for entry in candidate.iterdir()):
+            return candidate
+    return None
+
+
+def _is_sequence(path: Path) -> bool:
+    return path.name.isdigit() and path.is_dir()
+
+
+def _first(searched: list[Path], test, message: str) -> Path:
+    for path in searched:
+        if test(path):
+            return path
+    raise FileNotFoundError(f"{message}; searched {', '.join(str(path) for path in searched)}")

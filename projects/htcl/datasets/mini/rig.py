@@ -1,0 +1,89 @@
+"""The sensor rig: KITTI-like stereo cameras and a 64-beam lidar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Rig", "make_rig"]
+
+# Mean tilt of the lidar around the camera's x axis (radians): it looks down a little, which keeps a
+# level road in the lowest voxel layers to the end of the grid.
+_LIDAR_TILT = -0.003
+
+
+@dataclass(frozen=True)
+class Rig:
+    """Calibration of one sequence, as in calib.txt.
+
+    Attributes:
+        projections: P0, P1, P2, P3: (3, 4) pixels from camera-0 points.
+        camera_from_lidar: (4, 4), the entry Tr.
+        image_size: Height, width in pixels.
+        camera_height: Camera 0 above the road in metres.
+    """
+
+    projections: dict[str, np.ndarray]
+    camera_from_lidar: np.ndarray
+    image_size: tuple[int, int]
+    camera_height: float
+
+    def camera(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return intrinsics (3, 3) and the position (3,) of a camera in the camera-0 frame."""
+        intrinsics = self.projections[name][:, :3]
+        return intrinsics, -np.linalg.solve(intrinsics, self.projections[name][:, 3])
+
+    def pixel_directions(self, name: str, pixels: np.ndarray) -> np.ndarray:
+        """Return directions (N, 3) in camera axes, with unit depth, of pixels (N, 2) as u, v."""
+        intrinsics, _ = self.camera(name)
+        homogeneous = np.column_stack([pixels, np.ones(len(pixels))])
+        return np.linalg.solve(intrinsics, homogeneous.T).T
+
+
+def make_rig(rng: np.random.Generator, image_size: tuple[int, int]) -> Rig:
+    """Draw a rig: KITTI's field of view, baseline 0.54 m; each sequence has its own small mounting
+    errors.
+
+    Args:
+        rng: Random generator.
+        image_size: Height, width in pixels.
+    """
+    height, width = image_size
+    focal = width * 0.579 * rng.uniform(0.99, 1.01)
+    center = (
+        width * (0.4893 + rng.uniform(-0.003, 0.003)),
+        height * (0.4926 + rng.uniform(-0.004, 0.004)),
+    )
+    intrinsics = np.array([[focal, 0.0, center[0]], [0.0, focal, center[1]], [0.0, 0.0, 1.0]])
+    baseline = 0.54 + rng.uniform(-0.004, 0.004)
+    shifts = {
+        "P0": np.zeros(3),
+        "P1": np.array([-0.537, 0.0, 0.0]),
+        "P2": np.array([0.06, *rng.uniform(-0.001, 0.001, 1), 0.003]),
+        "P3": np.array([0.06 - baseline, *rng.uniform(-0.001, 0.001, 1), 0.003]),
+    }
+    projections = {
+        k: np.column_stack([intrinsics, intrinsics @ shift]) for k, shift in shifts.items()
+    }
+    # Lidar axes (x front, y left, z up) as camera axes (x right, y down, z front), then a small
+    # tilt.
+    axes = np.array([[0.0, -1.0, 0.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0]])
+    tilt = _small_rotation((*rng.normal(0, (0.002, 0.006, 0.003), size=3), _LIDAR_TILT, 0.0, 0.0))
+    camera_from_lidar = np.eye(4)
+    camera_from_lidar[:3, :3] = tilt @ axes
+    # KITTI: the lidar is 0.08 m above and 0.27 m behind camera 0.
+    camera_from_lidar[:3, 3] = (rng.uniform(-0.01, 0.01), -0.08, -0.27)
+    return Rig(projections, camera_from_lidar, (height, width), 1.65 + rng.uniform(-0.07, 0.07))
+
+
+def _small_rotation(angles: np.ndarray) -> np.ndarray:
+    """Return the rotation around x, then y, then z (radians)."""
+    result = np.eye(3)
+    for axis, angle in enumerate(angles):
+        i, j = (axis + 1) % 3, (axis + 2) % 3
+        step = np.eye(3)
+        step[i, i] = step[j, j] = np.cos(angle)
+        step[i, j], step[j, i] = -np.sin(angle), np.sin(angle)
+        result = step @ result
+    return result

@@ -1,0 +1,116 @@
+"""Photometric augmentation of a whole clip.
+
+Shape letters: T frame, H W image.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmdet3d.registry import TRANSFORMS
+
+# Luma weights of ITU-R BT.601, the usual grey value of an RGB pixel.
+_LUMA = np.array([0.299, 0.587, 0.114])
+
+
+@TRANSFORMS.register_module()
+class PhotometricJitter(BaseTransform):
+    """Changes brightness, contrast, saturation and hue of a clip.
+
+    Stereo and history matching compare colours between images, so all images of the clip are
+    changed by one and the same function of the pixel, an affine map of its RGB value: a factor for
+    brightness, a stretch about the mean grey value of the whole clip for contrast, a blend with the
+    pixel's own grey for saturation, and a turn about the grey axis for hue. Off in the released
+    configuration (leave it out).
+
+    Required Keys: left; right and frames if present.
+
+    Modified Keys: left, right, frames; shapes and uint8 kept.
+
+    Args:
+        prob: Probability that a clip is changed at all.
+        brightness: Factor drawn from [1 - b, 1 + b].
+        contrast: Factor drawn from [1 - c, 1 + c].
+        saturation: Factor drawn from [1 - s, 1 + s].
+        hue: Shift drawn from [-h, h], in turns of the colour circle, at most 0.5.
+
+    Raises:
+        ValueError: If a range is outside its limits.
+    """
+
+    _IMAGE_KEYS = ("left", "right", "frames")
+
+    def __init__(
+        self,
+        prob: float = 0.5,
+        brightness: float = 0.2,
+        contrast: float = 0.2,
+        saturation: float = 0.2,
+        hue: float = 0.02,
+    ) -> None:
+        for key, value, limit in (
+            ("prob", prob, 1.0),
+            ("brightness", brightness, 1.0),
+            ("contrast", contrast, 1.0),
+            ("saturation", saturation, 1.0),
+            ("hue", hue, 0.5),
+        ):
+            if not 0 <= value <= limit:
+                raise ValueError(f"{key} must be in 0..{limit}, found {value}")
+        self.prob = prob
+        self.brightness = brightness
+        self.contrast = contrast
+        self.saturation = saturation
+        self.hue = hue
+
+    def transform(self, results: dict) -> dict:
+        """Changes the images."""
+        if np.random.rand() >= self.prob:
+            return results
+        keys = [key for key in self._IMAGE_KEYS if key in results]
+        total = sum(results[key].sum(dtype=np.float64) for key in keys)
+        matrix = colour_map(
+            *(
+                np.random.uniform(1 - spread, 1 + spread)
+                for spread in (self.brightness, self.contrast, self.saturation)
+            ),
+            hue=np.random.uniform(-self.hue, self.hue),
+            grey=total / sum(results[key].size for key in keys),
+        )
+        for key in keys:
+            shape = results[key].shape
+            # OpenCV takes one image: the frames of a stack are put below one another.
+            flat = results[key].reshape(-1, *shape[-2:])
+            results[key] = cv2.transform(flat, matrix).reshape(shape)
+        return results
+
+    def __repr__(self) -> str:
+        """Names the step and its settings."""
+        return (
+            f"{type(self).__name__}(prob={self.prob}, brightness={self.brightness}, "
+            f"contrast={self.contrast}, saturation={self.saturation}, hue={self.hue})"
+        )
+
+
+def colour_map(
+    brightness: float, contrast: float, saturation: float, hue: float, grey: float
+) -> np.ndarray:
+    """Builds the affine map of RGB values.
+
+    Args:
+        brightness: Factor.
+        contrast: Factor of the distance from ``brightness * grey``.
+        saturation: 0 is grey, 1 leaves the colours.
+        hue: Turn about the grey axis, in full turns; red goes towards green.
+        grey: Mean value of the images, 0..255.
+
+    Returns:
+        (3, 4) float64: new = M[:, :3] @ old + M[:, 3].
+    """
+    turn, _ = cv2.Rodrigues(np.full(3, 2 * np.pi * hue / np.sqrt(3)))
+    saturate = saturation * np.eye(3) + (1 - saturation) * np.tile(_LUMA, (3, 1))
+    linear = brightness * contrast * turn @ saturate
+    # Both turn and saturation leave grey values as they are.
+    offset = np.full((3, 1), (1 - contrast) * brightness * grey)
+    return np.hstack([linear, offset])

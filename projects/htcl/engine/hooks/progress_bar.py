@@ -1,0 +1,95 @@
+"""A bar with rate and time left for training, validation and test loops."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import IterBasedTrainLoop, Runner
+from tqdm import tqdm
+
+
+@HOOKS.register_module()
+class ProgressBarHook(Hook):
+    """Shows a bar on the main process; on a file or pipe it writes a line now and then.
+
+    Args:
+        file_interval: Seconds between updates when the output is not a terminal.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(self, file_interval: float = 30.0) -> None:
+        self.file_interval = file_interval
+        self._bars: dict[str, tqdm] = {}
+
+    def _open(self, mode: str, total: int, initial: int = 0) -> None:
+        if is_main_process():
+            self._bars[mode] = tqdm(
+                total=total,
+                initial=initial,
+                desc=mode,
+                unit="it",
+                leave=mode != "val",
+                dynamic_ncols=True,
+                mininterval=0.1 if sys.stderr.isatty() else self.file_interval,
+            )
+
+    def _advance(self, mode: str) -> None:
+        if mode in self._bars:
+            self._bars[mode].update()
+
+    def _close(self, mode: str) -> None:
+        if mode in self._bars:
+            self._bars.pop(mode).close()
+
+    def before_train(self, runner: Runner) -> None:
+        """Opens the bar at the iteration that a resumed run starts from."""
+        self._open("train", runner.max_iters, runner.iter)
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Advances and shows the loss."""
+        self._advance("train")
+        if "train" in self._bars and outputs:
+            loss = float(outputs["loss"])
+            label = f"{loss:.3f}"
+            if not isinstance(runner.train_loop, IterBasedTrainLoop):
+                label += f", epoch {runner.epoch + 1}/{runner.max_epochs}"
+            self._bars["train"].set_postfix_str(f"loss {label}", refresh=False)
+
+    def after_train(self, runner: Runner) -> None:
+        """Closes the bar."""
+        self._close("train")
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Opens the validation bar."""
+        self._open("val", len(runner.val_dataloader))
+
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Advances."""
+        self._advance("val")
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Closes the validation bar."""
+        self._close("val")
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Opens the test bar."""
+        self._open("test", len(runner.test_dataloader))
+
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Advances."""
+        self._advance("test")
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Closes the test bar."""
+        self._close("test")

@@ -1,0 +1,90 @@
+"""One way to a configured mmengine runner, shared by all command-line tools."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from htcl.checkpoint.loading import register_checkpoint_loader
+from htcl.engine.distributed import set_up_launcher
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+
+def load_config(path: str | Path, cfg_options: dict[str, Any] | None = None) -> Config:
+    """Reads a config file and applies overrides.
+
+    Args:
+        path: A Python config.
+        cfg_options: Overrides by dotted key, as ``--cfg-options`` gives them.
+
+    Returns:
+        The merged config.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"config {str(path)!r} does not exist; the shipped ones lie in "
+            "projects/configs/occupancy/{semantickitti,mini}"
+        )
+    cfg = Config.fromfile(path)
+    if cfg_options:
+        cfg.merge_from_dict(cfg_options)
+    return cfg
+
+
+def build_runner(
+    cfg: Config,
+    *,
+    work_dir: str | Path | None = None,
+    launcher: str = "none",
+    checkpoint: str | Path | None = None,
+) -> Runner:
+    """Builds the runner of a config.
+
+    Args:
+        cfg: The config, changed in place.
+        work_dir: Where logs and checkpoints go; default: ``cfg.work_dir``, else
+            ``work_dirs/<config name>``.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+        checkpoint: Weights to load at once, every key of which must fit.
+
+    Returns:
+        The runner.
+
+    Raises:
+        FileNotFoundError: If the checkpoint does not exist.
+        ValueError: If the checkpoint does not fit the config; all mismatches are listed.
+    """
+    if checkpoint is not None and not Path(checkpoint).is_file():
+        raise FileNotFoundError(
+            f"checkpoint {str(checkpoint)!r} does not exist; pretrain/README.md says where to get "
+            "or how to train one"
+        )
+    register_checkpoint_loader()
+    if work_dir is not None:
+        cfg.work_dir = str(work_dir)
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = os.path.join("work_dirs", Path(cfg.filename).stem)
+    set_up_launcher(cfg, launcher)
+    if checkpoint is not None:
+        cfg.load_from = None
+        cfg.resume = False
+        # All weights come from the checkpoint, so none need to be fetched first.
+        for part in cfg.model.values():
+            if isinstance(part, dict):
+                part.pop("init_cfg", None)
+    runner = Runner.from_cfg(cfg)
+    if checkpoint is not None:
+        try:
+            runner.load_checkpoint(str(checkpoint), map_location="cpu", strict=True)
+        except RuntimeError as error:
+            raise ValueError(
+                f"checkpoint {str(checkpoint)!r} does not fit config {cfg.filename!r}:\n{error}\n"
+                "Use the config that the checkpoint was trained with (its card or training log "
+                "names it), and the same --cfg-options for the model."
+            ) from error
+    return runner

@@ -1,0 +1,161 @@
+"""Scores folders of ``.label`` files by the rules of SemanticKITTI's completion benchmark.
+
+Ground truth and prediction are both mapped from raw ids to classes; a voxel is scored if its true
+class is known and its bit in the ``.invalid`` file is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from htcl.datasets.labels import IGNORE_INDEX, TRAIN_TO_RAW, raw_to_train
+from htcl.datasets.voxel_files import read_voxel_labels, read_voxel_mask
+from htcl.evaluation.ssc_confusion import confusion_by_range
+
+MAX_LISTED = 20
+
+
+class FramePair(NamedTuple):
+    """Files of one frame.
+
+    Attributes:
+        name: Sequence and frame, or the frame alone.
+        truth: Ground truth ``.label``.
+        invalid: Mask ``.invalid`` of voxels that are not scored, None to score without.
+        prediction: Predicted ``.label``.
+    """
+
+    name: str
+    truth: Path
+    invalid: Path | None
+    prediction: Path
+
+
+def find_frames(
+    truth_dir: str | Path,
+    prediction_dir: str | Path,
+    sequences: Sequence[str],
+    use_invalid: bool = True,
+) -> list[FramePair]:
+    """Pairs every ground-truth file with its prediction.
+
+    Args:
+        truth_dir: Data set root with ``sequences/XX/voxels/*.label``, the ``sequences`` folder
+            itself, or a plain folder of ``.label`` and ``.invalid`` files.
+        prediction_dir: Root with ``sequences/XX/predictions/*.label``, the ``sequences`` folder
+            itself, or a plain folder of ``.label`` files (then for one sequence).
+        sequences: Sequences to score; not used for a plain folder of ground truth.
+        use_invalid: Whether the ``.invalid`` files are needed.
+
+    Returns:
+        The frames, sorted by sequence and name.
+
+    Raises:
+        FileNotFoundError: If folders, ground truth, masks or predictions are missing; all missing
+            files are counted and the first ones named.
+        ValueError: If several sequences would share one plain folder of predictions.
+    """
+    truth_dir, prediction_dir = Path(truth_dir), Path(prediction_dir)
+    for folder in (truth_dir, prediction_dir):
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder")
+    frames = []
+    for sequence, folder in _truth_folders(truth_dir, sequences).items():
+        truths = sorted(folder.glob("*.label"))
+        if not truths:
+            raise FileNotFoundError(f"{folder}: no .label file of ground truth here")
+        predictions = _prediction_folder(prediction_dir, sequence, alone=len(sequences) == 1)
+        frames += [
+            FramePair(
+                f"{sequence}/{truth.stem}" if sequence else truth.stem,
+                truth,
+                truth.with_suffix(".invalid") if use_invalid else None,
+                predictions / truth.name,
+            )
+            for truth in truths
+        ]
+    _require_files((f.prediction for f in frames), "prediction", len(frames))
+    if use_invalid:
+        _require_files((f.invalid for f in frames), "mask (.invalid)", len(frames))
+    return frames
+
+
+def score_frame(
+    frame: FramePair, grid_size: tuple[int, int, int], boxes: Sequence[tuple[slice, slice]]
+) -> np.ndarray:
+    """Confusion matrices of one frame.
+
+    Args:
+        frame: The files.
+        grid_size: Voxels along (X, Y, Z).
+        boxes: Near boxes from :func:`htcl.evaluation.ssc_confusion.near_box`.
+
+    Returns:
+        (1 + len(boxes), K, K) int64, of the whole grid and of each box.
+
+    Raises:
+        ValueError: If a file has a wrong size, or a scored voxel's prediction is an id that the
+            benchmark does not score.
+    """
+    truth = raw_to_train(read_voxel_labels(frame.truth, grid_size), source=frame.truth)
+    if frame.invalid is not None:
+        truth[read_voxel_mask(frame.invalid, grid_size)] = IGNORE_INDEX
+    raw = read_voxel_labels(frame.prediction, grid_size)
+    prediction = raw_to_train(raw, source=frame.prediction)
+    unscorable = (prediction == IGNORE_INDEX) & (truth != IGNORE_INDEX)
+    if unscorable.any():
+        raise ValueError(
+            f"{frame.prediction}: {int(unscorable.sum())} scored voxels are predicted as raw ids "
+            f"{np.unique(raw[unscorable])[:MAX_LISTED].tolist()}, which the benchmark cannot "
+            f"score; write only {TRAIN_TO_RAW.tolist()}"
+        )
+    return confusion_by_range(torch.from_numpy(prediction), torch.from_numpy(truth), boxes)
+
+
+def _truth_folders(root: Path, sequences: Sequence[str]) -> dict[str, Path]:
+    """Folder of ground truth by sequence; the key of a plain folder is ''."""
+    base = root / "sequences" if (root / "sequences").is_dir() else root
+    available = sorted(p.parent.name for p in base.glob("*/voxels") if any(p.glob("*.label")))
+    if not available:
+        return {"": root}
+    missing = [s for s in sequences if s not in available]
+    if missing:
+        raise FileNotFoundError(
+            f"{base}: no voxels/*.label in sequence(s) {', '.join(missing)}; "
+            f"labelled sequences here: {', '.join(available)} (choose with --sequences)"
+        )
+    return {s: base / s / "voxels" for s in sequences}
+
+
+def _prediction_folder(root: Path, sequence: str, alone: bool) -> Path:
+    base = root / "sequences" if (root / "sequences").is_dir() else root
+    if sequence and (base / sequence / "predictions").is_dir():
+        return base / sequence / "predictions"
+    if any(root.glob("*.label")):
+        if sequence and not alone:
+            raise ValueError(
+                f"{root}: a plain folder of predictions fits one sequence only; use "
+                "sequences/XX/predictions/, or score one sequence at a time"
+            )
+        return root
+    if sequence:
+        raise FileNotFoundError(
+            f"{base / sequence / 'predictions'}: no such folder, and {root} holds no .label file"
+        )
+    raise FileNotFoundError(f"{root}: no .label file of predictions here")
+
+
+def _require_files(paths: Iterable[Path | None], what: str, total: int) -> None:
+    missing = [path for path in paths if path is not None and not path.is_file()]
+    if missing:
+        listed = "\n  ".join(str(path) for path in missing[:MAX_LISTED])
+        more = f"\n  ... and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
+        raise FileNotFoundError(
+            f"{len(missing)} of {total} {what} files are missing; the benchmark scores complete "
+            f"splits only:\n  {listed}{more}"
+        )

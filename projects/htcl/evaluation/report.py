@@ -1,0 +1,132 @@
+"""Scores as numbers, as a table and as a picture.
+
+Shape letters: K class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from prettytable import PrettyTable
+
+from htcl.evaluation.ssc_confusion import SSCScores, ssc_scores
+
+FULL_RANGE = "full"
+
+
+def range_names(ranges: Sequence[float]) -> list[str]:
+    """Names of the evaluated volumes: the full grid, then one for each range in metres."""
+    return [FULL_RANGE, *(f"{reach:g}m" for reach in ranges)]
+
+
+def scores_by_range(confusions: np.ndarray, ranges: Sequence[float]) -> dict[str, SSCScores]:
+    """Scores of confusion matrices (1 + len(ranges), K, K), the first that of the full grid."""
+    names = range_names(ranges)
+    return {name: ssc_scores(matrix) for name, matrix in zip(names, confusions, strict=True)}
+
+
+def as_percentages(scores: Mapping[str, SSCScores], class_names: Sequence[str]) -> dict[str, float]:
+    """All scores as a flat dict of percentages.
+
+    Args:
+        scores: Scores by range, from :func:`scores_by_range`.
+        class_names: Names of the K classes, class 0 empty.
+
+    Returns:
+        ``IoU``, ``mIoU``, ``precision``, ``recall`` and ``IoU_<class>`` of the full grid; the same
+        keys with a prefix such as ``12.8m/`` for a range.
+    """
+    flat = {}
+    for name, score in scores.items():
+        prefix = "" if name == FULL_RANGE else f"{name}/"
+        flat[f"{prefix}IoU"] = 100 * score.completion_iou
+        flat[f"{prefix}mIoU"] = 100 * score.mean_iou
+        flat[f"{prefix}precision"] = 100 * score.precision
+        flat[f"{prefix}recall"] = 100 * score.recall
+        for class_name, iou in zip(class_names[1:], score.class_iou[1:], strict=True):
+            flat[f"{prefix}IoU_{class_name}"] = 100 * float(iou)
+    return flat
+
+
+def format_table(
+    scores: Mapping[str, SSCScores], class_names: Sequence[str], true_counts: np.ndarray
+) -> str:
+    """A table with one row for each score and class, one column for each range, in per cent.
+
+    Args:
+        scores: Scores by range.
+        class_names: Names of the K classes.
+        true_counts: Scored voxels of each true class in the full grid (K,); without any, a class is
+            marked as absent, since its IoU of 0 says nothing.
+
+    Returns:
+        The table as text.
+    """
+    table = PrettyTable(["", *scores], align="r")
+    table.align[""] = "l"
+    overall = {
+        "IoU (completion)": lambda s: s.completion_iou,
+        "precision": lambda s: s.precision,
+        "recall": lambda s: s.recall,
+        "mIoU": lambda s: s.mean_iou,
+    }
+    for label, read in overall.items():
+        table.add_row([label, *(f"{100 * read(s):.2f}" for s in scores.values())])
+    table.add_divider()
+    for index, name in enumerate(class_names):
+        if index == 0:
+            continue
+        label = name if true_counts[index] else f"{name} (absent)"
+        table.add_row([label, *(f"{100 * s.class_iou[index]:.2f}" for s in scores.values())])
+    return table.get_string()
+
+
+def save_confusion_picture(
+    path: str | Path, confusion: np.ndarray, class_names: Sequence[str]
+) -> None:
+    """Draws where the voxels of each true class went.
+
+    Args:
+        path: Picture file; the ending gives the format.
+        confusion: (K, K) counts, rows predicted, columns true.
+        class_names: Names of the K classes.
+    """
+    from matplotlib.figure import Figure
+
+    by_truth = np.asarray(confusion, dtype=np.float64).T
+    totals = by_truth.sum(axis=1, keepdims=True)
+    percent = 100 * by_truth / np.maximum(totals, 1)
+    size = len(class_names)
+    figure = Figure(figsize=(2.5 + 0.5 * size, 2 + 0.42 * size), layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    labels = [
+        name if total else f"{name} (absent)"
+        for name, total in zip(class_names, totals[:, 0], strict=True)
+    ]
+    axes.set_xticks(range(size), class_names, rotation=45, ha="right")
+    axes.set_yticks(range(size), labels)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title("Voxels of each true class by predicted class, per cent (rows add up to 100)")
+    axes.set_xticks(np.arange(size + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(size + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="0.85", linewidth=0.5)
+    axes.tick_params(which="minor", length=0)
+    for row, column in zip(*np.nonzero(percent >= 0.5), strict=True):
+        value = percent[row, column]
+        axes.text(
+            column,
+            row,
+            f"{value:.0f}",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if value > 55 else "black",
+        )
+    figure.colorbar(image, ax=axes, label="per cent of the true class", shrink=0.8)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)

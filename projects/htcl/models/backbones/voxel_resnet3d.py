@@ -1,0 +1,116 @@
+"""3D residual network over a voxel grid.
+
+The encoder of the HTCL release: a ResNet-18 like stack (He et al., "Deep Residual Learning for
+Image Recognition", CVPR 2016) with 3D convolutions and group normalisation.
+
+Shape letters: B batch, C channel, X Y Z voxel (front, left, up).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmcv.cnn import ConvModule
+from mmdet3d.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+
+class _ResidualBlock(nn.Module):
+    """Two 3x3x3 convolutions and a shortcut, which is a 1x1x1 convolution where shapes differ."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, num_groups: int) -> None:
+        super().__init__()
+        layer = {
+            "conv_cfg": {"type": "Conv3d"},
+            "norm_cfg": {"type": "GN", "num_groups": num_groups},
+        }
+        self.conv1 = ConvModule(
+            in_channels, out_channels, kernel_size=3, stride=stride, padding=1, **layer
+        )
+        self.conv2 = ConvModule(
+            out_channels, out_channels, kernel_size=3, padding=1, act_cfg=None, **layer
+        )
+        self.shortcut = None
+        if stride != 1 or in_channels != out_channels:
+            self.shortcut = ConvModule(
+                in_channels, out_channels, kernel_size=1, stride=stride, act_cfg=None, **layer
+            )
+        self.activation = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        identity = x if self.shortcut is None else self.shortcut(x)
+        return self.activation(self.conv2(self.conv1(x)) + identity)
+
+
+@MODELS.register_module()
+class VoxelResNet3D(BaseModule):
+    """Voxel features -> one map per stage.
+
+    Args:
+        in_channels: Channels of the input volume; a 1x1x1 convolution projects it first.
+        widths: Channels of each stage.
+        strides: Stride of each stage's first block, relative to the stage before.
+        blocks_per_stage: Residual blocks in each stage.
+        num_groups: Groups of every group normalisation; must divide every width.
+        with_cp: Recompute each block in the backward pass (activation checkpointing).
+        init_cfg: mmengine weight initialisation.
+
+    Raises:
+        ValueError: If ``widths`` and ``strides`` have different lengths.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 128,
+        widths: Sequence[int] = (128, 256, 512),
+        strides: Sequence[int] = (1, 2, 2),
+        blocks_per_stage: int = 2,
+        num_groups: int = 32,
+        with_cp: bool = False,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if len(widths) != len(strides):
+            raise ValueError(
+                f"widths {tuple(widths)} and strides {tuple(strides)} have different lengths; "
+                "give one stride for each stage"
+            )
+        self.with_cp = with_cp
+        self.input_proj = ConvModule(
+            in_channels,
+            in_channels,
+            kernel_size=1,
+            conv_cfg={"type": "Conv3d"},
+            norm_cfg={"type": "GN", "num_groups": num_groups},
+        )
+        self.stages = nn.ModuleList()
+        channels = in_channels
+        for width, stage_stride in zip(widths, strides, strict=True):
+            stage = nn.ModuleList()
+            for index in range(blocks_per_stage):
+                stride = stage_stride if index == 0 else 1
+                stage.append(_ResidualBlock(channels, width, stride, num_groups))
+                channels = width
+            self.stages.append(stage)
+
+    def forward(self, voxel: Tensor) -> list[Tensor]:
+        """Encodes a volume.
+
+        Args:
+            voxel: Features (B, C, X, Y, Z).
+
+        Returns:
+            One map per stage; stage i has ``widths[i]`` channels and the grid divided by the
+            product of the first i + 1 strides (rounded up).
+        """
+        recompute = self.with_cp and self.training
+        x = self.input_proj(voxel)
+        maps = []
+        for stage in self.stages:
+            for block in stage:
+                x = checkpoint(block, x, use_reentrant=False) if recompute else block(x)
+            maps.append(x)
+        return maps

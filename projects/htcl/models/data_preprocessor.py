@@ -1,0 +1,91 @@
+"""From a list of samples to a batch on the model's device.
+
+Shape letters: B batch, T frame, H W image, N point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmdet3d.registry import MODELS
+from mmengine.model import BaseDataPreprocessor
+from torch import Tensor
+
+# One length per sample, so these stay lists of tensors.
+RAGGED_KEYS = ("points", "point_labels", "point_uvd")
+# Images that the network sees normalised; `frames` stays uint8 for the temporal module's own
+# normalisation.
+NORMALISED_KEYS = ("left", "right")
+
+
+@MODELS.register_module()
+class SSCDataPreprocessor(BaseDataPreprocessor):
+    """Stacks samples, moves them to the device and normalises the network images.
+
+    The keys, shapes, units and frames of a sample are the data contract of
+    ``docs/data_contract.md``.
+
+    Args:
+        mean: Per-channel mean of the RGB images, in grey values 0..255.
+        std: Per-channel standard deviation, in grey values.
+        non_blocking: Copy to the device without waiting.
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float] = (123.675, 116.28, 103.53),
+        std: Sequence[float] = (58.395, 57.12, 57.375),
+        non_blocking: bool = False,
+    ) -> None:
+        super().__init__(non_blocking=non_blocking)
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        """Collates ``data``.
+
+        Args:
+            data: ``inputs`` (a dict of lists of tensors, as mmengine's ``pseudo_collate`` makes it,
+                or a list of dicts) and ``data_samples`` (a list, or None).
+            training: Unused; part of mmengine's interface.
+
+        Returns:
+            ``inputs``, a dict of stacked tensors with a leading B (lists for points), and
+            ``data_samples``.
+
+        Raises:
+            ValueError: If the samples of a batch have different shapes or keys.
+        """
+        inputs = data["inputs"]
+        if not isinstance(inputs, Mapping):
+            inputs = _transpose(inputs)
+        batch: dict[str, Any] = {}
+        for key, values in self.cast_data(dict(inputs)).items():
+            batch[key] = list(values) if key in RAGGED_KEYS else _stack(key, values)
+        for key in NORMALISED_KEYS:
+            if key in batch:
+                batch[key] = (batch[key].to(self.mean.dtype) - self.mean) / self.std
+        return {"inputs": batch, "data_samples": self.cast_data(data.get("data_samples"))}
+
+
+def _transpose(samples: Sequence[Mapping[str, Tensor]]) -> dict[str, list[Tensor]]:
+    keys = set(samples[0])
+    for index, sample in enumerate(samples):
+        if set(sample) != keys:
+            raise ValueError(
+                f"sample {index} of the batch has the keys {sorted(sample)}, sample 0 has {sorted(keys)}: "
+                "all samples of a batch must come from the same pipeline"
+            )
+    return {key: [sample[key] for sample in samples] for key in samples[0]}
+
+
+def _stack(key: str, values: Sequence[Tensor]) -> Tensor:
+    shapes = {tuple(value.shape) for value in values}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"inputs['{key}'] has different shapes within a batch: {sorted(shapes)}; "
+            "set one input_size in the pipeline"
+        )
+    return torch.stack(list(values))

@@ -1,0 +1,163 @@
+"""Monocular depth distribution and context features, conditioned on the camera.
+
+Source: "BEVDepth: Acquisition of Reliable Depth for Multi-view 3D Object Detection" (Y. Li et al.,
+AAAI 2023), "Camera-aware Depth Prediction", with the atrous pyramid of "Rethinking Atrous
+Convolution for Semantic Image Segmentation" (L.-C. Chen et al., 2017), section 3.3.
+
+Shape letters: B batch, C channel, D depth bin, h w feature map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from mmcv.cnn import ConvModule
+from mmdet.models.backbones.resnet import BasicBlock
+from mmdet3d.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+from torchvision.ops import DeformConv2d
+
+from htcl.models.depth.camera_vector import CAMERA_VECTOR_LENGTH
+from htcl.ops.depth_bins import DepthBins
+
+
+class _CameraGate(nn.Module):
+    """Scales the channels of a feature map by a sigmoid that the camera vector decides."""
+
+    def __init__(self, num_camera_params: int, channels: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(num_camera_params, channels)
+        self.fc2 = nn.Linear(channels, channels)
+        self.reduce = nn.Conv2d(channels, channels, 1)
+        self.expand = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor, camera: Tensor) -> Tensor:
+        hidden = self.fc2(F.relu(self.fc1(camera)))[:, :, None, None]
+        return x * torch.sigmoid(self.expand(F.relu(self.reduce(hidden))))
+
+
+class _AtrousPyramid(nn.Module):
+    """Parallel dilated convolutions and a global branch, fused to the width of the input."""
+
+    def __init__(
+        self, channels: int, dilations: Sequence[int], norm_groups: int, dropout: float
+    ) -> None:
+        super().__init__()
+        norm = {"type": "BN"}
+        self.branches = nn.ModuleList([ConvModule(channels, channels, 1, norm_cfg=norm)])
+        for dilation in dilations:
+            self.branches.append(
+                ConvModule(
+                    channels, channels, 3, padding=dilation, dilation=dilation, norm_cfg=norm
+                )
+            )
+        # One value a channel has no batch statistics when the batch is one image: hence a group
+        # norm here.
+        self.pool = ConvModule(
+            channels, channels, 1, bias=False, norm_cfg={"type": "GN", "num_groups": norm_groups}
+        )
+        self.fuse = ConvModule(channels * (len(self.branches) + 1), channels, 1, norm_cfg=norm)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = [branch(x) for branch in self.branches]
+        parts.append(self.pool(x.mean((2, 3), keepdim=True)).expand_as(x))
+        return self.dropout(self.fuse(torch.cat(parts, dim=1)))
+
+
+@MODELS.register_module()
+class CameraAwareDepthNet(BaseModule):
+    """Predicts a depth distribution and a context feature for every feature cell.
+
+    Args:
+        in_channels: Channels of the image feature.
+        context_channels: Channels of the context feature.
+        depth_bins: ``start``, ``stop``, ``step`` of the depth axis, metres.
+        mid_channels: Width of the network.
+        num_camera_params: Length of the camera vector.
+        num_blocks: Residual blocks before the atrous pyramid.
+        aspp_dilations: Dilations of the pyramid's 3x3 branches; a 1x1 and a global branch are
+            always there.
+        norm_groups: Groups of every group norm, the one over the camera vector included.
+        deform_groups: Channel groups of the deformable convolution's weight.
+        dropout: Rate after the pyramid.
+        with_cp: Recompute the depth branch in the backward pass to save memory.
+        init_cfg: See mmengine.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        context_channels: int,
+        depth_bins: DepthBins | Mapping[str, float],
+        mid_channels: int = 640,
+        num_camera_params: int = CAMERA_VECTOR_LENGTH,
+        num_blocks: int = 3,
+        aspp_dilations: Sequence[int] = (6, 12, 18),
+        norm_groups: int = 2,
+        deform_groups: int = 4,
+        dropout: float = 0.5,
+        with_cp: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.depth_bins = DepthBins.build(depth_bins)
+        self.with_cp = with_cp
+        self.camera_norm = nn.GroupNorm(norm_groups, num_camera_params)
+        self.reduce = ConvModule(
+            in_channels,
+            mid_channels,
+            3,
+            padding=1,
+            bias=True,
+            norm_cfg={"type": "GN", "num_groups": norm_groups},
+        )
+        self.context_gate = _CameraGate(num_camera_params, mid_channels)
+        self.context_conv = nn.Conv2d(mid_channels, context_channels, 1)
+        self.depth_gate = _CameraGate(num_camera_params, mid_channels)
+        self.depth_blocks = nn.Sequential(
+            *(BasicBlock(mid_channels, mid_channels) for _ in range(num_blocks))
+        )
+        self.aspp = _AtrousPyramid(mid_channels, aspp_dilations, norm_groups, dropout)
+        self.deform = DeformConv2d(
+            mid_channels, mid_channels, 3, padding=1, groups=deform_groups, bias=False
+        )
+        # Channels are (dy, dx) tap by tap.
+        self.deform_offset = nn.Conv2d(mid_channels, 2 * 3 * 3, 3, padding=1)
+        self.depth_conv = nn.Conv2d(mid_channels, self.depth_bins.num, 1)
+        self._zero_offsets()
+
+    def init_weights(self) -> None:
+        """Initialises as configured, but lets the deformable convolution start as a plain one."""
+        super().init_weights()
+        self._zero_offsets()
+
+    def forward(self, x: Tensor, camera_vector: Tensor) -> tuple[Tensor, Tensor]:
+        """Predicts depth and context.
+
+        Args:
+            x: (B, C, h, w) image feature.
+            camera_vector: (B, num_camera_params).
+
+        Returns:
+            depth_logits (B, D, h, w), before the softmax over D, and context (B, context_channels,
+            h, w).
+        """
+        camera = self.camera_norm(camera_vector)
+        x = self.reduce(x)
+        context = self.context_conv(self.context_gate(x, camera))
+        if self.with_cp and self.training and torch.is_grad_enabled():
+            return checkpoint(self._depth, x, camera, use_reentrant=False), context
+        return self._depth(x, camera), context
+
+    def _depth(self, x: Tensor, camera: Tensor) -> Tensor:
+        x = self.aspp(self.depth_blocks(self.depth_gate(x, camera)))
+        return self.depth_conv(self.deform(x, self.deform_offset(x)))
+
+    def _zero_offsets(self) -> None:
+        nn.init.zeros_(self.deform_offset.weight)
+        nn.init.zeros_(self.deform_offset.bias)

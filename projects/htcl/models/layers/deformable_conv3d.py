@@ -1,0 +1,76 @@
+"""3D convolution whose taps move in height and width.
+
+Ying et al., "Deformable 3D Convolution for Video Super-Resolution" (IEEE SPL 2020), in the variant
+that does not move the taps along the first spatial axis.
+
+Shape letters: B batch, C channel, O output channel, D depth bin, H W feature map.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import deform_conv2d
+
+
+class DeformableConv3d(nn.Conv3d):
+    """Size-preserving 3D convolution with learned offsets along H and W.
+
+    Since no tap moves along D, the layer is a sum over the depth taps of 2D deformable convolutions
+    of shifted slices; these run as one call with an offset group for each depth tap.
+
+    Channels ``2n`` and ``2n+1`` of the offsets are the H and W offset of tap
+    ``n = (kd*k + kh)*k + kw``, in cells. Samples are bilinear, with zeros outside the map. The
+    offset convolution starts at zero, so that an untrained layer is an ordinary convolution.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Odd kernel size, the same on all axes.
+
+    Raises:
+        ValueError: If ``kernel_size`` is even.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3) -> None:
+        if kernel_size % 2 == 0:
+            raise ValueError(
+                f"DeformableConv3d(kernel_size={kernel_size}): must be odd to keep the size"
+            )
+        pad = kernel_size // 2
+        super().__init__(in_channels, out_channels, kernel_size, padding=pad)
+        self.conv_offset = nn.Conv3d(in_channels, 2 * kernel_size**3, kernel_size, padding=pad)
+        nn.init.zeros_(self.conv_offset.weight)
+        nn.init.zeros_(self.conv_offset.bias)
+
+    def forward(self, volume: Tensor) -> Tensor:
+        """Maps a volume (B,C,D,H,W) to (B,O,D,H,W)."""
+        return self.sample(volume, self.conv_offset(volume))
+
+    def sample(self, volume: Tensor, offsets: Tensor) -> Tensor:
+        """The convolution with given offsets.
+
+        Args:
+            volume: Input (B,C,D,H,W).
+            offsets: Offsets in cells (B,2*k^3,D,H,W), channel order as in the class description.
+
+        Returns:
+            Output (B,O,D,H,W), in float32.
+        """
+        batch, channels, depth, height, width = volume.shape
+        taps, pad = self.kernel_size[0], self.padding[0]
+        with torch.autocast(volume.device.type, enabled=False):
+            padded = F.pad(volume.float(), (0, 0, 0, 0, pad, pad)).transpose(1, 2)
+            slices = torch.cat([padded[:, tap : tap + depth] for tap in range(taps)], dim=2)
+            offsets = offsets.float().transpose(1, 2)
+            # (O,C,kd,kh,kw) -> (O,kd*C,kh,kw), the channel order of the slices.
+            weight = self.weight.float().transpose(1, 2).flatten(1, 2)
+            out = deform_conv2d(
+                slices.reshape(batch * depth, taps * channels, height, width),
+                offsets.reshape(batch * depth, -1, height, width),
+                weight,
+                self.bias.float(),
+                padding=pad,
+            )
+        return out.view(batch, depth, -1, height, width).transpose(1, 2)

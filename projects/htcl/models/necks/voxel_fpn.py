@@ -1,0 +1,98 @@
+"""Upsamples the maps of a voxel encoder to one grid and concatenates them.
+
+The 3D form of the neck of Yan, Mao, Li, "SECOND: Sparsely Embedded Convolutional Detection",
+Sensors 2018.
+
+Shape letters: B batch, C channel, X Y Z voxel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmcv.cnn import ConvModule
+from mmdet3d.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+
+@MODELS.register_module()
+class VoxelFPN(BaseModule):
+    """Transposed convolution, group normalisation and ReLU for each map, then concatenation.
+
+    Args:
+        in_channels: Channels of each input map.
+        out_channels: Channels of each map after its transposed convolution.
+        upsample_strides: Upsampling factor of each map; also its kernel size, so that the
+            convolution's windows do not overlap.
+        num_groups: Groups of every group normalisation.
+        with_cp: Recompute each map in the backward pass (activation checkpointing).
+        init_cfg: mmengine weight initialisation.
+
+    Raises:
+        ValueError: If ``in_channels`` and ``upsample_strides`` have different lengths.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int] = (128, 256, 512),
+        out_channels: int = 128,
+        upsample_strides: Sequence[int] = (1, 2, 4),
+        num_groups: int = 32,
+        with_cp: bool = False,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if len(in_channels) != len(upsample_strides):
+            raise ValueError(
+                f"in_channels {tuple(in_channels)} and upsample_strides {tuple(upsample_strides)} "
+                "have different lengths; give one factor for each map"
+            )
+        self.with_cp = with_cp
+        self.upsample_strides = tuple(upsample_strides)
+        self.levels = nn.ModuleList(
+            ConvModule(
+                channels,
+                out_channels,
+                kernel_size=stride,
+                stride=stride,
+                conv_cfg={"type": "deconv3d"},
+                norm_cfg={"type": "GN", "num_groups": num_groups},
+            )
+            for channels, stride in zip(in_channels, upsample_strides, strict=True)
+        )
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Merges the maps.
+
+        Args:
+            maps: One map (B, C_i, X_i, Y_i, Z_i) for each level.
+
+        Returns:
+            (B, len(maps) * out_channels, X, Y, Z) on the common grid.
+
+        Raises:
+            ValueError: If the number of maps is wrong or the upsampled grids differ.
+        """
+        if len(maps) != len(self.levels):
+            raise ValueError(f"VoxelFPN has {len(self.levels)} levels but got {len(maps)} maps")
+        grids = [
+            tuple(size * stride for size in level.shape[2:])
+            for level, stride in zip(maps, self.upsample_strides, strict=True)
+        ]
+        if len(set(grids)) != 1:
+            raise ValueError(
+                f"VoxelFPN's maps upsample to different grids {grids}; make each side of the voxel "
+                f"grid a multiple of {max(self.upsample_strides)}"
+            )
+        recompute = self.with_cp and self.training
+        return torch.cat(
+            [
+                checkpoint(level, x, use_reentrant=False) if recompute else level(x)
+                for level, x in zip(self.levels, maps, strict=True)
+            ],
+            dim=1,
+        )

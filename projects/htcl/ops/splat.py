@@ -1,0 +1,196 @@
+"""Summation of frustum features into voxels.
+
+A frustum feature is the product of a depth probability and an image feature, so a voxel's sum is
+one row of a sparse matrix product: the row's entries are the probabilities of the cells that fall
+into the voxel. ``torch.nn.functional.embedding_bag`` computes just that, forwards and backwards,
+one bag a voxel, without building the (C, D, h, w) volume and without atomics: the result does not
+depend on the order in which threads run.
+
+Source of the idea: "Lift, Splat, Shoot: Encoding Images from Arbitrary Camera Rigs by Implicitly
+Unprojecting to 3D" (J. Philion, S. Fidler, ECCV 2020), sections 3.1 and 3.2.
+
+Shape letters: B batch, C channel, D depth bin, h w feature map, X Y Z voxel, K kept frustum cells.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+# Channels that one pass of `pool_cells` copies to channels-last; bounds its scratch memory.
+POOL_CHANNELS = 16
+
+
+@dataclass(frozen=True)
+class SplatIndex:
+    """Which frustum cell goes into which voxel; made once a forward pass.
+
+    Attributes:
+        voxel_of_cell: (B, D, h, w) int64, voxel number in the sample's grid, -1 = dropped.
+        cells: (K,) int64, flat numbers (over B, D, h, w) of the kept cells, ordered by voxel.
+        pixels: (K,) int64, flat numbers (over B, h, w) of the pixels of ``cells``.
+        starts: (B*X*Y*Z + 1,) int64; ``cells[starts[v]:starts[v + 1]]`` fall into voxel ``v`` (over
+            B, X, Y, Z).
+        grid_shape: (X, Y, Z).
+    """
+
+    voxel_of_cell: Tensor
+    cells: Tensor
+    pixels: Tensor
+    starts: Tensor
+    grid_shape: tuple[int, int, int]
+
+    def check(self, name: str, shape: tuple[int, ...]) -> None:
+        """Raises ValueError if ``shape`` (B, D, h, w) of tensor ``name`` is not the index's own."""
+        if tuple(shape) != tuple(self.voxel_of_cell.shape):
+            raise ValueError(
+                f"{name} covers (B, D, h, w) = {tuple(shape)}, but the splat index was built for "
+                f"{tuple(self.voxel_of_cell.shape)}; check image size and depth bins"
+            )
+
+
+def build_splat_index(voxel_of_cell: Tensor, grid_shape: tuple[int, int, int]) -> SplatIndex:
+    """Orders the frustum cells by voxel.
+
+    Args:
+        voxel_of_cell: (B, D, h, w) int64, C-order voxel number of each cell, negative = dropped.
+        grid_shape: (X, Y, Z).
+
+    Returns:
+        The index.
+    """
+    batch, _, height, width = voxel_of_cell.shape
+    num_voxels = math.prod(grid_shape)
+    per_sample = voxel_of_cell.reshape(batch, -1)
+    offsets = torch.arange(batch, device=per_sample.device)[:, None] * num_voxels
+    voxels = torch.where(per_sample >= 0, per_sample + offsets, -1).flatten()
+
+    cells = (voxels >= 0).nonzero().squeeze(1)
+    # A stable order fixes the order of the summands, and with it the rounding of the sums.
+    sorted_voxels, order = voxels[cells].sort(stable=True)
+    cells = cells[order]
+    sample = torch.div(cells, per_sample.shape[1], rounding_mode="floor")
+    pixels = sample * (height * width) + cells % (height * width)
+    borders = torch.arange(batch * num_voxels + 1, device=cells.device)
+    starts = torch.searchsorted(sorted_voxels, borders)
+    return SplatIndex(voxel_of_cell, cells, pixels, starts, tuple(grid_shape))
+
+
+def lift_splat(depth_prob: Tensor, context: Tensor, index: SplatIndex) -> Tensor:
+    """Sums probability times feature of all frustum cells of a voxel.
+
+    Half-precision inputs are summed, and returned, in float32.
+
+    Args:
+        depth_prob: (B, D, h, w).
+        context: (B, C, h, w).
+        index: Where each cell falls.
+
+    Returns:
+        (B, C, X, Y, Z).
+
+    Raises:
+        ValueError: If a shape does not fit the index.
+    """
+    batch, channels, height, width = context.shape
+    index.check("depth_prob", tuple(depth_prob.shape))
+    index.check("context", (batch, depth_prob.shape[1], height, width))
+    dtype = _sum_dtype(depth_prob, context)
+    rows = context.to(dtype).permute(0, 2, 3, 1).reshape(-1, channels)
+    weights = depth_prob.to(dtype).reshape(-1).index_select(0, index.cells)
+    voxels = F.embedding_bag(
+        index.pixels,
+        rows,
+        index.starts,
+        mode="sum",
+        per_sample_weights=weights,
+        include_last_offset=True,
+    )
+    # Transposing plain matrices is an order of magnitude faster than permuting five axes.
+    grids = [rows.t().contiguous() for rows in voxels.chunk(batch)]
+    grid = grids[0][None] if batch == 1 else torch.stack(grids)
+    return grid.reshape(batch, channels, *index.grid_shape)
+
+
+def lift_splat_reference(depth_prob: Tensor, context: Tensor, index: SplatIndex) -> Tensor:
+    """The definition of :func:`lift_splat`: outer product, then a scattered sum; slow."""
+    return pool_cells_reference(context[:, :, None] * depth_prob[:, None], index)
+
+
+def pool_cells(volume: Tensor, index: SplatIndex) -> Tensor:
+    """Sums the features of all frustum cells of a voxel.
+
+    Args:
+        volume: (B, C, D, h, w).
+        index: Where each cell falls.
+
+    Returns:
+        (B, C, X, Y, Z); float32 for half-precision input.
+
+    Raises:
+        ValueError: If the shape does not fit the index.
+    """
+    index.check("volume", (volume.shape[0], *volume.shape[2:]))
+    return _PoolCells.apply(volume, index)
+
+
+def pool_cells_reference(volume: Tensor, index: SplatIndex) -> Tensor:
+    """The definition of :func:`pool_cells`: ``index_add`` sample by sample."""
+    channels, num_voxels = volume.shape[1], math.prod(index.grid_shape)
+    grids = []
+    for sample, voxel in zip(volume, index.voxel_of_cell, strict=True):
+        keep = voxel.flatten() >= 0
+        rows = sample.reshape(channels, -1).t()[keep]
+        empty = rows.new_zeros(num_voxels, channels)
+        grids.append(empty.index_add(0, voxel.flatten()[keep], rows).t())
+    return torch.stack(grids).reshape(-1, channels, *index.grid_shape)
+
+
+class _PoolCells(torch.autograd.Function):
+    """Sum over the cells of a voxel; its gradient is a plain look-up of each cell's voxel."""
+
+    @staticmethod
+    def forward(ctx: Any, volume: Tensor, index: SplatIndex) -> Tensor:
+        ctx.index, ctx.shape, ctx.dtype = index, volume.shape, volume.dtype
+        batch, channels = volume.shape[:2]
+        dtype = _sum_dtype(volume)
+        cells = volume.reshape(batch, channels, -1)
+        num_voxels = math.prod(index.grid_shape)
+        out = torch.empty(batch, channels, num_voxels, dtype=dtype, device=volume.device)
+        for first in range(0, channels, POOL_CHANNELS):
+            part = slice(first, first + POOL_CHANNELS)
+            rows = torch.cat([sample[part].t().to(dtype) for sample in cells])
+            voxels = F.embedding_bag(
+                index.cells, rows, index.starts, mode="sum", include_last_offset=True
+            )
+            for target, sums in zip(out, voxels.chunk(batch), strict=True):
+                target[part].copy_(sums.t())
+        return out.reshape(batch, channels, *index.grid_shape)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        batch, channels = ctx.shape[:2]
+        result = torch.empty(
+            batch, channels, math.prod(ctx.shape[2:]), dtype=grad.dtype, device=grad.device
+        )
+        for sample in range(batch):
+            voxel = ctx.index.voxel_of_cell[sample].flatten()
+            rows = grad[sample].reshape(channels, -1)
+            torch.index_select(rows, 1, voxel.clamp(min=0), out=result[sample])
+            result[sample].mul_(voxel >= 0)
+        return result.reshape(ctx.shape).to(ctx.dtype), None
+
+
+def _sum_dtype(*tensors: Tensor) -> torch.dtype:
+    """The dtype to sum in: at least float32."""
+    dtype = torch.float32
+    for tensor in tensors:
+        dtype = torch.promote_types(dtype, tensor.dtype)
+    return dtype

@@ -1,0 +1,8 @@
+"""Pictures, videos, meshes and pages of voxel predictions. Nothing here knows of models."""
+
+from __future__ import annotations
+
+from htcl.visualization.overview import render_overview
+from htcl.visualization.result_file import FrameResult, build_frame_result
+
+__all__ = ["FrameResult", "build_frame_result", "render_overview"]

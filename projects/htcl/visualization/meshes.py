@@ -1,0 +1,121 @@
+"""Smooth surfaces of the classes as triangle meshes in metres, by marching cubes.
+
+Frames: voxel frame x front, y left, z up, metres. Shape letters: X Y Z voxel.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mcubes
+import numpy as np
+import open3d as o3d
+
+from htcl.datasets.labels import PALETTE
+from htcl.visualization.result_file import FrameResult
+
+# Taubin's smoothing (Taubin, "A Signal Processing Approach to Fair Surface Design", SIGGRAPH 1995)
+# takes the stairs of the voxels away without shrinking; blurring the grid instead would swallow
+# poles, which are one voxel thick.
+SMOOTHING_STEPS = 12
+
+
+def class_mesh(
+    mask: np.ndarray, origin: np.ndarray, voxel_size: np.ndarray | float, smooth: bool = True
+) -> o3d.geometry.TriangleMesh:
+    """Returns the surface around the marked voxels, vertices in metres.
+
+    Args:
+        mask: The voxels of one class, bool (X, Y, Z).
+        origin: Lower corner of the grid in metres, (3,).
+        voxel_size: Edge of a cell in metres, a number or (3,).
+        smooth: Take the stairs of the voxels away.
+    """
+    cells = np.argwhere(mask)
+    if not len(cells):
+        return o3d.geometry.TriangleMesh()
+    lower, upper = cells.min(axis=0), cells.max(axis=0) + 1
+    part = mask[tuple(slice(a, b) for a, b in zip(lower, upper, strict=True))]
+    # One empty cell around closes the surface; array index i is then the centre of cell i - 1 +
+    # lower.
+    vertices, triangles = mcubes.marching_cubes(np.pad(part, 1).astype(np.float32), 0.5)
+    points = origin + (vertices - 0.5 + lower) * np.asarray(voxel_size)
+    mesh = o3d.geometry.TriangleMesh(
+        o3d.utility.Vector3dVector(points), o3d.utility.Vector3iVector(triangles.astype(np.int32))
+    )
+    if smooth:
+        mesh = mesh.filter_smooth_taubin(SMOOTHING_STEPS)
+    return mesh
+
+
+def class_meshes(
+    labels: np.ndarray,
+    origin: np.ndarray,
+    voxel_size: np.ndarray | float,
+    num_classes: int,
+    palette: np.ndarray = PALETTE,
+    smooth: bool = True,
+) -> dict[int, o3d.geometry.TriangleMesh]:
+    """Returns the coloured surface of every class that occurs, by label.
+
+    Args:
+        labels: Grid of labels, 0 empty, uint8 (X, Y, Z).
+        origin: Lower corner of the grid in metres, (3,).
+        voxel_size: Edge of a cell in metres, a number or (3,).
+        num_classes: Labels from this number on are no classes (255 is "not scored").
+        palette: RGB colour of every label, uint8 (K, 3).
+        smooth: Take the stairs of the voxels away.
+    """
+    meshes = {}
+    for label in np.unique(labels):
+        if 0 < label < num_classes:
+            mesh = class_mesh(labels == label, origin, voxel_size, smooth)
+            mesh.paint_uniform_color(palette[label] / 255.0)
+            mesh.compute_vertex_normals()
+            meshes[int(label)] = mesh
+    return meshes
+
+
+def write_meshes(result: FrameResult, folder: str | Path, per_class: bool = False) -> list[Path]:
+    """Writes the prediction, and the ground truth if there is one, as ``.ply``.
+
+    Args:
+        result: The frame.
+        folder: Files are ``FRAME_prediction.ply`` and ``FRAME_truth.ply`` in it, with ``_CLASS``
+            appended if ``per_class``.
+        per_class: Write a file a class instead of one coloured file.
+
+    Returns:
+        The files.
+
+    Raises:
+        ValueError: If there is nothing to write, or Open3D cannot write.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for kind, labels in (("prediction", result.prediction), ("truth", result.ground_truth)):
+        if labels is None:
+            continue
+        meshes = class_meshes(
+            labels, result.voxel_origin, result.voxel_size, len(result.class_names)
+        )
+        if per_class:
+            parts = {f"{kind}_{result.class_names[label]}": mesh for label, mesh in meshes.items()}
+        else:
+            whole = o3d.geometry.TriangleMesh()
+            for mesh in meshes.values():
+                whole += mesh
+            parts = {kind: whole} if meshes else {}
+        for name, mesh in parts.items():
+            path = folder / f"{result.frame}_{name}.ply"
+            if not o3d.io.write_triangle_mesh(str(path), mesh):
+                raise ValueError(
+                    f"Open3D could not write {path}; is the disk full or the folder read-only?"
+                )
+            written.append(path)
+    if not written:
+        raise ValueError(
+            f"frame {result.name} has no occupied voxel, so there is no surface to write"
+        )
+    return written

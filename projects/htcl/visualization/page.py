@@ -1,0 +1,140 @@
+"""A white page of captioned pictures, laid out in rows.
+
+Shape letters: H W image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+MARGIN, GAP, CAPTION = 24, 12, 30
+INK, FAINT_INK = (34, 34, 40), (105, 105, 115)
+
+
+class Page:
+    """Collects rows of pictures from top to bottom and draws them on one sheet.
+
+    Args:
+        width: Width of the sheet in pixels.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self._height = MARGIN
+        self._pictures: list[tuple[int, int, np.ndarray]] = []
+        self._texts: list[tuple[int, int, str, int, bool, tuple[int, int, int]]] = []
+
+    def add_title(self, title: str, note: str = "") -> None:
+        """Adds a line of large type with a smaller note at its right end."""
+        self._texts.append((MARGIN, self._height, title, 28, True, INK))
+        left = self.width - MARGIN - int(font(22).getlength(note))
+        self._texts.append((left, self._height + 5, note, 22, False, INK))
+        self._height += 50
+
+    def add_row(
+        self, pictures: Sequence[tuple[str, np.ndarray]], columns: Sequence[int], height: int
+    ) -> None:
+        """Adds pictures side by side, each with its caption above it.
+
+        Args:
+            pictures: Caption and uint8 (H, W, 3) picture.
+            columns: Width of every column in pixels; a picture is centred in its column.
+            height: Height of the row below its captions.
+        """
+        left = MARGIN
+        for (caption, picture), width in zip(pictures, columns, strict=False):
+            self._texts.append((left, self._height, caption, 18, False, FAINT_INK))
+            top = self._height + CAPTION + (height - picture.shape[0]) // 2
+            self._pictures.append((left + (width - picture.shape[1]) // 2, top, picture))
+            left += width + GAP
+        self._height += CAPTION + height + GAP
+
+    def draw(self) -> np.ndarray:
+        """Returns the sheet, uint8 (H, W, 3)."""
+        sheet = Image.new("RGB", (self.width, self._height + MARGIN - GAP), (255, 255, 255))
+        for left, top, picture in self._pictures:
+            sheet.paste(Image.fromarray(picture), (left, top))
+        pen = ImageDraw.Draw(sheet)
+        for left, top, text, size, bold, colour in self._texts:
+            pen.text((left, top), text, fill=colour, font=font(size, bold))
+        return np.asarray(sheet)
+
+
+@cache
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """Returns DejaVu Sans, which matplotlib carries: the machine's own fonts differ."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
+
+
+def draw_legend(
+    names: Sequence[str],
+    palette: np.ndarray,
+    size: tuple[int, int],
+    columns: int = 1,
+    notes: Sequence[str] = (),
+) -> np.ndarray:
+    """Draws colour patches with names, column by column, and notes below them.
+
+    Args:
+        names: Name of every entry.
+        palette: RGB colour of every entry, uint8 (K, 3).
+        size: Height and width of the picture.
+        columns: Number of columns.
+        notes: Lines of small type under the entries.
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+    height, width = size
+    picture = Image.new("RGB", (width, height), (255, 255, 255))
+    pen = ImageDraw.Draw(picture)
+    rows = -(-len(names) // columns)
+    note_height = 22 * len(notes)
+    step = min(36.0, (height - note_height - 6) / max(rows, 1))
+    patch = int(min(22, 0.68 * step))
+    for i, (name, colour) in enumerate(zip(names, palette, strict=True)):
+        left = (i // rows) * (width // columns)
+        top = int((i % rows) * step)
+        pen.rectangle(
+            (left, top, left + patch, top + patch),
+            fill=tuple(int(c) for c in colour),
+            outline=(90, 90, 90),
+        )
+        pen.text(
+            (left + patch + 10, top + patch / 2 + 1),
+            name,
+            fill=INK,
+            font=font(int(0.86 * patch)),
+            anchor="lm",
+        )
+    for i, note in enumerate(notes):
+        pen.text((0, height - note_height + 22 * i), note, fill=FAINT_INK, font=font(14))
+    return np.asarray(picture)
+
+
+def fit(picture: np.ndarray, size: tuple[int, int], smooth: bool = True) -> np.ndarray:
+    """Scales a picture to the largest size that fits into ``size``, keeping its shape.
+
+    Args:
+        picture: uint8 (H, W, 3).
+        size: Height and width to fit into.
+        smooth: Interpolate; otherwise the pixels stay visible as squares.
+
+    Returns:
+        uint8 (H', W', 3).
+    """
+    height, width = picture.shape[:2]
+    scale = min(size[0] / height, size[1] / width)
+    new = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(
+        Image.fromarray(picture).resize(
+            new, Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST
+        )
+    )

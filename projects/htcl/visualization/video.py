@@ -1,0 +1,72 @@
+"""Pictures of a sequence as a video.
+
+Shape letters: H W image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import imageio.v2 as imageio
+import numpy as np
+from PIL import Image
+
+from htcl.visualization.page import fit
+
+# Wider animations have files of many megabytes, because GIF hardly compresses pictures.
+GIF_WIDTH = 1000
+
+
+def write_video(pictures: Iterable[np.ndarray], path: str | Path, fps: float = 5.0) -> Path:
+    """Writes pictures as ``.mp4`` (H.264) or ``.gif``, as the path ends; takes them one by one.
+
+    Args:
+        pictures: uint8 (H, W, 3); all are fitted into the size of the first.
+        path: File to write.
+        fps: Pictures a second.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If the ending is another one, or there is no picture.
+    """
+    path = Path(path)
+    if path.suffix not in (".mp4", ".gif"):
+        raise ValueError(f"cannot write {path}: a video ends in .mp4 or .gif")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer, sheet = None, None
+    try:
+        for picture in pictures:
+            if writer is None:
+                writer, sheet = _open(path, picture.shape[:2], fps)
+            writer.append_data(_on_sheet(picture, sheet))
+    finally:
+        if writer is not None:
+            writer.close()
+    if writer is None:
+        raise ValueError(f"no picture for {path}")
+    return path
+
+
+def _open(
+    path: Path, size: tuple[int, int], fps: float
+) -> tuple[imageio.core.format.Format.Writer, tuple[int, int]]:
+    """Returns a writer and the height and width of its pictures."""
+    height, width = size
+    if path.suffix == ".gif":
+        scale = min(1.0, GIF_WIDTH / width)
+        sheet = (round(scale * height), round(scale * width))
+        return imageio.get_writer(path, mode="I", duration=1000 / fps, loop=0), sheet
+    # H.264 stores colours for blocks of two by two pixels.
+    sheet = (height + height % 2, width + width % 2)
+    return imageio.get_writer(path, fps=fps, codec="libx264", quality=8, macro_block_size=2), sheet
+
+
+def _on_sheet(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if picture.shape[0] > size[0] or picture.shape[1] > size[1]:
+        picture = fit(picture, size)
+    sheet = Image.new("RGB", (size[1], size[0]), (255, 255, 255))
+    sheet.paste(Image.fromarray(picture), (0, 0))
+    return np.asarray(sheet)

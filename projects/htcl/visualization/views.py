@@ -1,0 +1,162 @@
+"""Views of a voxel grid as bundles of rays in the frame of the voxels.
+
+Frames: voxel frame x front, y left, z up, metres; camera x right, y down, z front. ``a_from_b``
+takes a point in b to a. The centre of the top-left pixel is (0, 0). Shape letters: H W image, X Y Z
+voxel.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+VIEW_NAMES = ("camera", "chase", "top")
+
+
+class View(NamedTuple):
+    """A bundle of rays.
+
+    The size of a pixel at ray parameter t is ``width + spread * t`` metres.
+
+    Attributes:
+        rays: Origin and direction of every pixel's ray, float32 (H, W, 6).
+        width: Constant part of the pixel size in metres (parallel rays).
+        spread: Part of the pixel size that grows with t (rays through one point).
+    """
+
+    rays: np.ndarray
+    width: float
+    spread: float
+
+
+def camera_view(
+    intrinsics: np.ndarray,
+    voxel_from_camera: np.ndarray,
+    image_size: tuple[int, int],
+    out_size: tuple[int, int],
+) -> View:
+    """What a pinhole camera sees; its image is stretched to ``out_size``.
+
+    Args:
+        intrinsics: Projection of the camera frame to pixels, (4, 4) or (3, 4); the 4th column may
+            be non-zero (KITTI's P2).
+        voxel_from_camera: Rigid or affine motion from the camera frame to the voxel frame, (4, 4).
+        image_size: Height and width that the intrinsics belong to.
+        out_size: Height and width of the picture.
+    """
+    height, width = out_size
+    # The outer borders of the two images agree, so pixel centres scale about (-0.5, -0.5).
+    v = (np.arange(height) + 0.5) * image_size[0] / height - 0.5
+    u = (np.arange(width) + 0.5) * image_size[1] / width - 0.5
+    pixels = np.stack([*np.meshgrid(u, v), np.ones((height, width))], axis=-1)
+    inverse = np.linalg.inv(intrinsics[:3, :3])
+    centre = -inverse @ intrinsics[:3, 3]
+    rotation, translation = voxel_from_camera[:3, :3], voxel_from_camera[:3, 3]
+    directions = pixels @ (rotation @ inverse).T
+    origins = np.broadcast_to(rotation @ centre + translation, directions.shape)
+    rays = np.concatenate([origins, directions], axis=-1).astype(np.float32)
+    return View(rays, 0.0, float(image_size[1] / width / intrinsics[0, 0]))
+
+
+def chase_view(
+    origin: np.ndarray,
+    extent: np.ndarray,
+    out_size: tuple[int, int],
+    behind: float = 0.50,
+    above: float = 0.42,
+    field: float = 50.0,
+) -> View:
+    """From behind and above the car, looking forward over the grid.
+
+    Args:
+        origin: Lower corner of the grid in metres, (3,).
+        extent: Lengths of the grid in metres, (3,).
+        out_size: Height and width of the picture.
+        behind: Distance of the eye behind the grid, in lengths of the grid.
+        above: Height of the eye above the grid's floor, in lengths of the grid.
+        field: Horizontal field of view in degrees.
+    """
+    length = float(max(extent[0], extent[1]))
+    middle = origin[1] + extent[1] / 2
+    eye = np.array([origin[0] - behind * length, middle, origin[2] + above * length])
+    target = np.array([origin[0] + 0.30 * extent[0], middle, origin[2]])
+    forward = (target - eye) / np.linalg.norm(target - eye)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    voxel_from_camera = np.eye(4)
+    voxel_from_camera[:3] = np.stack([right, np.cross(forward, right), forward, eye], axis=1)
+    height, width = out_size
+    focal = width / 2 / np.tan(np.radians(field / 2))
+    intrinsics = np.eye(4)
+    intrinsics[:2, :3] = [[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2]]
+    return camera_view(intrinsics, voxel_from_camera, out_size, out_size)
+
+
+def top_view(
+    origin: np.ndarray, extent: np.ndarray, out_size: tuple[int, int], margin_behind: float = 5.0
+) -> View:
+    """Parallel rays from above: forward is up, left is left.
+
+    Args:
+        origin: Lower corner of the grid in metres, (3,).
+        extent: Lengths of the grid in metres, (3,).
+        out_size: Height and width of the picture.
+        margin_behind: Metres behind the grid that are shown too, where the car stands.
+    """
+    height, width = out_size
+    pixel = max((extent[0] + margin_behind) / height, extent[1] / width)
+    x = origin[0] + extent[0] - (np.arange(height) + 0.5) * pixel
+    y = origin[1] + extent[1] / 2 - (np.arange(width) + 0.5 - width / 2) * pixel
+    rays = np.zeros((height, width, 6), dtype=np.float32)
+    rays[..., 0] = x[:, None]
+    rays[..., 1] = y[None]
+    rays[..., 2] = origin[2] + extent[2] + 10.0
+    rays[..., 5] = -1.0
+    return View(rays, float(pixel), 0.0)
+
+
+def field_of_view(
+    grid_size: tuple[int, int, int],
+    origin: np.ndarray,
+    voxel_size: np.ndarray | float,
+    intrinsics: np.ndarray,
+    voxel_from_camera: np.ndarray,
+    image_size: tuple[int, int],
+) -> np.ndarray:
+    """Marks the voxels whose centre projects into the image.
+
+    Args:
+        grid_size: Number of cells along x, y, z.
+        origin: Lower corner of the grid in metres, (3,).
+        voxel_size: Edge of a cell in metres, a number or (3,).
+        intrinsics: Projection of the camera frame to pixels, (4, 4) or (3, 4).
+        voxel_from_camera: Motion from the camera frame to the voxel frame, (4, 4).
+        image_size: Height and width of the image.
+
+    Returns:
+        bool (X, Y, Z).
+    """
+    project = intrinsics[:3] @ np.linalg.inv(voxel_from_camera)
+    size = np.broadcast_to(np.asarray(voxel_size, dtype=np.float64), 3)
+    # The projection is linear before the division, so it is a sum of one term an axis.
+    terms = [
+        np.multiply.outer(project[:, i], origin[i] + (np.arange(grid_size[i]) + 0.5) * size[i])
+        for i in range(3)
+    ]
+    u, v, depth = (
+        (
+            terms[0][k][:, None, None]
+            + terms[1][k][None, :, None]
+            + terms[2][k][None, None, :]
+            + project[k, 3]
+        )
+        for k in range(3)
+    )
+    height, width = image_size
+    inside = depth > 0
+    # Compared without dividing: -0.5 <= u / depth < width - 0.5, pixel borders being half a pixel
+    # from the centres.
+    inside &= (u >= -0.5 * depth) & (u < (width - 0.5) * depth)
+    inside &= (v >= -0.5 * depth) & (v < (height - 0.5) * depth)
+    return inside

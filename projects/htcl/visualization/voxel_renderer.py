@@ -1,0 +1,217 @@
+"""Headless pictures of labelled voxel grids by Open3D's ray casting (Embree): no display, no GPU.
+
+Frames: voxel frame x front, y left, z up, metres. Shape letters: X Y Z voxel, H W image, F face, N
+hit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import open3d as o3d
+
+from htcl.visualization.views import View
+from htcl.visualization.voxel_faces import FACE_AXES, TANGENT_AXES, VoxelFaces, extract_faces
+
+BACKGROUND = np.array([243, 245, 248], dtype=np.float32)
+FLOOR_SEEN, FLOOR_UNSEEN, FLOOR_LINE = 255.0, 222.0, 200.0
+CAR_COLOUR = np.array([70, 74, 82], dtype=np.float32)
+GLASS_COLOUR = np.array([150, 190, 215], dtype=np.float32)
+# Brightness of the six face directions (-x, +x, -y, +y, -z, +z): light from above, a little from
+# the left.
+FACE_LIGHT = np.array([0.80, 0.70, 0.66, 0.88, 0.50, 1.0], dtype=np.float32)
+AMBIENT_OCCLUSION = 0.42
+EDGE_DARKNESS = 0.38
+# Distance in metres at which the depth cue has faded a colour by one e-th of its full strength.
+FADE_LENGTH, FADE_STRENGTH = 60.0, 0.22
+
+
+class VoxelRenderer:
+    """Renders one labelled grid from any number of views.
+
+    Surfaces carry their class colour, darkened by the direction of the face, by ambient occlusion
+    in corners and by thin lines along the voxel edges; distant ones fade a little. Voxels outside
+    the camera's field of view are darker and greyer, after the figures of MonoScene (Cao and de
+    Charette, "MonoScene: Monocular 3D Semantic Scene Completion", section 4).
+
+    Args:
+        labels: Grid of labels, 0 empty, uint8 (X, Y, Z).
+        origin: Lower corner of the grid in metres, (3,).
+        voxel_size: Edge of a cell in metres, a number or (3,).
+        palette: RGB colour of every label, uint8 (K, 3).
+        in_view: Which voxels the camera can see, bool (X, Y, Z); all of them if left out.
+        ignore_index: Label that is drawn as empty.
+
+    Raises:
+        ValueError: If a label has no colour, or the mask's shape differs from the grid's.
+    """
+
+    def __init__(
+        self,
+        labels: np.ndarray,
+        origin: np.ndarray,
+        voxel_size: np.ndarray | float,
+        palette: np.ndarray,
+        in_view: np.ndarray | None = None,
+        ignore_index: int = 255,
+    ) -> None:
+        self._faces = extract_faces(labels, ignore_index)
+        highest = int(self._faces.labels.max(initial=0))
+        if highest >= len(palette):
+            raise ValueError(
+                f"label {highest} has no colour: the palette has {len(palette)} entries"
+            )
+        if in_view is None:
+            in_view = np.ones(labels.shape, dtype=bool)
+        if in_view.shape != labels.shape:
+            raise ValueError(
+                f"the field-of-view mask has shape {in_view.shape}, the grid {labels.shape}"
+            )
+        self.origin = np.asarray(origin, dtype=np.float32)
+        self.voxel_size = np.broadcast_to(np.asarray(voxel_size, dtype=np.float32), 3)
+        self.extent = self.voxel_size * np.array(labels.shape, dtype=np.float32)
+        self._colours = _face_colours(self._faces, palette, in_view)
+        self._floor_seen = in_view.any(axis=2)
+        self._voxel_scene, self._stage_scene = self._build_scenes()
+
+    def render(self, view: View, stage: bool = True, fade: bool = True) -> np.ndarray:
+        """Draws the grid.
+
+        Args:
+            view: The rays, one a pixel.
+            stage: Draw the floor of the grid with lines every 10 m, and the car at the origin of
+                the frame.
+            fade: Let distant surfaces fade a little (depth cue).
+
+        Returns:
+            uint8 (H, W, 3).
+        """
+        height, width = view.rays.shape[:2]
+        rays = view.rays.reshape(-1, 6)
+        picture = np.broadcast_to(BACKGROUND, (len(rays), 3)).copy()
+        hits = self._voxel_scene.cast_rays(o3d.core.Tensor(rays))
+        depth = hits["t_hit"].numpy()
+        hit = np.flatnonzero(np.isfinite(depth))
+        if len(hit):
+            faces = hits["primitive_ids"].numpy()[hit] // 2
+            picture[hit] = self._shade(rays[hit], depth[hit], faces, view, fade)
+        if stage:
+            self._draw_stage(picture, rays, depth, view)
+        return np.clip(picture, 0, 255).round().astype(np.uint8).reshape(height, width, 3)
+
+    def _shade(
+        self, rays: np.ndarray, depth: np.ndarray, faces: np.ndarray, view: View, fade: bool
+    ) -> np.ndarray:
+        """Returns the colours of the hits, float32 (N, 3)."""
+        points = rays[:, :3] + depth[:, None] * rays[:, 3:]
+        local = (points - self.origin) / self.voxel_size - self._faces.cells[faces]
+        tangents = TANGENT_AXES[FACE_AXES[self._faces.directions[faces]]]
+        rows = np.arange(len(faces))
+        a = local[rows, tangents[:, 0]].clip(0, 1)
+        b = local[rows, tangents[:, 1]].clip(0, 1)
+
+        corners = self._faces.openness[faces]
+        low = corners[:, 0] * (1 - a) + corners[:, 1] * a
+        high = corners[:, 3] * (1 - a) + corners[:, 2] * a
+        light = 1 - AMBIENT_OCCLUSION * (1 - (low * (1 - b) + high * b))
+
+        pixel = view.width + view.spread * depth
+        edge_a = np.minimum(a, 1 - a) * self.voxel_size[tangents[:, 0]]
+        edge_b = np.minimum(b, 1 - b) * self.voxel_size[tangents[:, 1]]
+        line = (
+            (0.03 * self.voxel_size[0] + 0.6 * pixel - np.minimum(edge_a, edge_b)) / pixel
+        ).clip(0, 1)
+        # Lines of voxels that are only a few pixels wide would turn a surface into noise.
+        strength = ((self.voxel_size[0] / pixel - 2.5) / 6).clip(0, 1)
+        light *= 1 - EDGE_DARKNESS * strength * line
+
+        colours = self._colours[faces] * light[:, None]
+        if fade:
+            amount = FADE_STRENGTH * (
+                1 - np.exp(-np.linalg.norm(points - rays[:, :3], axis=1) / FADE_LENGTH)
+            )
+            colours += amount[:, None] * (BACKGROUND - colours)
+        return colours
+
+    def _draw_stage(
+        self, picture: np.ndarray, rays: np.ndarray, depth: np.ndarray, view: View
+    ) -> None:
+        """Adds the floor and the car where no voxel stands before them."""
+        hits = self._stage_scene.cast_rays(o3d.core.Tensor(rays))
+        stage_depth = hits["t_hit"].numpy()
+        hit = np.flatnonzero(stage_depth < depth)
+        if not len(hit):
+            return
+        geometry = hits["geometry_ids"].numpy()[hit]
+        normals = hits["primitive_normals"].numpy()[hit]
+        points = rays[hit, :3] + stage_depth[hit, None] * rays[hit, 3:]
+
+        cells = ((points - self.origin) / self.voxel_size)[:, :2].astype(np.int64)
+        cells = cells.clip(0, np.array(self._floor_seen.shape) - 1)
+        grey = np.where(self._floor_seen[tuple(cells.T)], FLOOR_SEEN, FLOOR_UNSEEN)
+        pixel = view.width + view.spread * stage_depth[hit]
+        distance = np.abs(points[:, :2] - 10 * np.round(points[:, :2] / 10)).min(axis=1)
+        grey += ((0.04 + 0.7 * pixel - distance) / pixel).clip(0, 1) * (FLOOR_LINE - grey)
+
+        light = 0.62 + 0.38 * np.abs(normals[:, 2:]) + 0.12 * np.abs(normals[:, 1:2])
+        body = np.where((geometry == 2)[:, None], GLASS_COLOUR, CAR_COLOUR) * light
+        picture[hit] = np.where((geometry == 0)[:, None], grey[:, None], body)
+
+    def _build_scenes(
+        self,
+    ) -> tuple[o3d.t.geometry.RaycastingScene, o3d.t.geometry.RaycastingScene]:
+        voxels = o3d.t.geometry.RaycastingScene()
+        if len(self._faces.cells):
+            vertices = self._faces.vertices().reshape(-1, 3) * self.voxel_size + self.origin
+            triangles = VoxelFaces.triangles(len(self._faces.cells))
+            voxels.add_triangles(
+                o3d.core.Tensor(vertices.astype(np.float32)), o3d.core.Tensor(triangles)
+            )
+        stage = o3d.t.geometry.RaycastingScene()
+        lower, upper = self.origin.copy(), self.origin + self.extent
+        upper[2] = lower[2]
+        # A slab of no height: geometry 0 is the floor, 1 the car's body, 2 its windows.
+        stage.add_triangles(_box(lower - [0, 0, 0.02], upper))
+        for parts in _car_parts():
+            stage.add_triangles(parts)
+        return voxels, stage
+
+
+def _face_colours(faces: VoxelFaces, palette: np.ndarray, in_view: np.ndarray) -> np.ndarray:
+    """Returns the lit colour of every face before ambient occlusion, float32 (F, 3)."""
+    colours = palette.astype(np.float32)[faces.labels]
+    unseen = ~in_view[tuple(faces.cells.T)]
+    grey = colours[unseen].mean(axis=1, keepdims=True)
+    colours[unseen] = 0.58 * (0.62 * colours[unseen] + 0.38 * grey)
+    return colours * FACE_LIGHT[faces.directions][:, None]
+
+
+def _box(
+    lower: np.ndarray, upper: np.ndarray, top_inset: float = 0.0
+) -> o3d.t.geometry.TriangleMesh:
+    """Returns a box, narrower at its top by ``top_inset`` metres a side."""
+    mesh = o3d.t.geometry.TriangleMesh.create_box()
+    unit = mesh.vertex.positions.numpy()
+    vertices = lower + unit * (np.asarray(upper) - lower)
+    vertices[:, :2] += np.where(unit[:, :2] > 0.5, -top_inset, top_inset) * (unit[:, 2:] > 0.5)
+    mesh.vertex.positions = o3d.core.Tensor(vertices.astype(np.float32))
+    return mesh
+
+
+def _car_parts() -> tuple[o3d.t.geometry.TriangleMesh, o3d.t.geometry.TriangleMesh]:
+    """Returns body and windows of a plain car under the lidar (KITTI's: 1.73 m above the road)."""
+    body = _box(np.array([-3.1, -0.9, -1.5]), np.array([1.2, 0.9, -0.75]))
+    roof = _box(np.array([-2.3, -0.65, -0.25]), np.array([-0.4, 0.65, -0.15]))
+    wheels = [
+        _box(np.array([x, y, -1.73]), np.array([x + 0.65, y + 0.2, -1.1]))
+        for x in (-2.8, 0.2)
+        for y in (-0.92, 0.72)
+    ]
+    cabin = _box(np.array([-2.8, -0.85, -0.75]), np.array([0.1, 0.85, -0.2]), top_inset=0.22)
+    return _merge([body, roof, *wheels]), cabin
+
+
+def _merge(meshes: list[o3d.t.geometry.TriangleMesh]) -> o3d.t.geometry.TriangleMesh:
+    merged = meshes[0].to_legacy()
+    for mesh in meshes[1:]:
+        merged += mesh.to_legacy()
+    return o3d.t.geometry.TriangleMesh.from_legacy(merged)

@@ -1,0 +1,128 @@
+"""Fixtures for all tests: folders, and a tiny synthetic SemanticKITTI tree."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from htcl.datasets.voxel_files import write_voxel_labels, write_voxel_mask
+
+SEQUENCES = ("00", "08")
+NUM_FRAMES = 12
+VOXEL_FRAMES = (0, 5, 10)
+IMAGE_SIZE = (38, 124)
+
+# One tenth of a KITTI camera, and a lidar that looks along its optical axis 0.27 m behind it.
+FOCAL, CENTRE_X, CENTRE_Y, BASELINE = 71.9, 60.7, 18.5, 0.54
+CAMERA_FROM_LIDAR = np.array([[0, -1, 0, 0], [0, 0, -1, -0.08], [1, 0, 0, -0.27]])
+
+
+@pytest.fixture(scope="session")
+def repo_root() -> Path:
+    """Root of the repository."""
+    return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_dir(repo_root: Path) -> Path:
+    """Folder ``../shared`` with the real frames and the reference texts; skips where it is absent."""
+    shared = repo_root.parent / "shared"
+    if not (shared / "data").is_dir():
+        pytest.skip(f"needs the shared reference folder {shared.name}/ beside the repository")
+    return shared
+
+
+@pytest.fixture(scope="session")
+def real_kitti(shared_dir: Path) -> Path:
+    """Data root of the real SemanticKITTI frames."""
+    return shared_dir / "data" / "semantickitti"
+
+
+@pytest.fixture(scope="session")
+def kitti_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data root of a synthetic tree that no test may change.
+
+    Sequences 00 and 08 of 12 frames of 124 x 38 pixels; voxels of frames 0, 5 and 10. The scene is a
+    road, a car at x 10-13 m, y 2-4 m, and a building at y -12 to -11 m, all fixed to the lidar.
+    """
+    root = tmp_path_factory.mktemp("kitti")
+    for sequence in SEQUENCES:
+        _write_sequence(root / "sequences" / sequence, seed=int(sequence))
+    return root
+
+
+@pytest.fixture
+def writable_kitti_tree(kitti_tree: Path, tmp_path: Path) -> Path:
+    """Copy of :func:`kitti_tree` for tests that change files."""
+    return Path(shutil.copytree(kitti_tree, tmp_path / "kitti"))
+
+
+def _write_sequence(folder: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for name in ("image_2", "image_3", "velodyne", "labels", "voxels"):
+        (folder / name).mkdir(parents=True)
+    (folder / "calib.txt").write_text(_calibration_text())
+    poses = []
+    for frame in range(NUM_FRAMES):
+        name = f"{frame:06d}"
+        picture = rng.integers(0, 256, (*IMAGE_SIZE, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(folder / "image_2" / f"{name}.png")
+        Image.fromarray(np.roll(picture, -3, axis=1)).save(folder / "image_3" / f"{name}.png")
+        points, labels = _scan(rng)
+        points.tofile(folder / "velodyne" / f"{name}.bin")
+        labels.tofile(folder / "labels" / f"{name}.label")
+        angle = 0.01 * frame
+        cos, sin = np.cos(angle), np.sin(angle)
+        poses.append([cos, 0, sin, 0.1 * frame, 0, 1, 0, 0, -sin, 0, cos, 1.0 * frame])
+    np.savetxt(folder / "poses.txt", poses, fmt="%.9e")
+    np.savetxt(folder / "times.txt", 0.1 * np.arange(NUM_FRAMES), fmt="%.6e")
+    raw, invalid = _voxels()
+    for frame in VOXEL_FRAMES:
+        stem = folder / "voxels" / f"{frame:06d}"
+        write_voxel_labels(stem.with_suffix(".label"), raw)
+        write_voxel_mask(stem.with_suffix(".bin"), raw > 0)
+        write_voxel_mask(stem.with_suffix(".invalid"), invalid)
+        write_voxel_mask(stem.with_suffix(".occluded"), invalid | (raw > 0))
+
+
+def _calibration_text() -> str:
+    lines = []
+    for camera, offset in enumerate((0.0, -FOCAL * BASELINE, 4.5, 4.5 - FOCAL * BASELINE)):
+        rows = [FOCAL, 0, CENTRE_X, offset, 0, FOCAL, CENTRE_Y, 0, 0, 0, 1, 0]
+        lines.append(f"P{camera}: " + " ".join(f"{value:.12e}" for value in rows))
+    lines.append("Tr: " + " ".join(f"{value:.12e}" for value in CAMERA_FROM_LIDAR.ravel()))
+    return "\n".join(lines) + "\n"
+
+
+def _scan(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Points (N, 4) float32 and raw labels (N,) uint32 of the scene, with an instance id for the car."""
+    boxes = (
+        (40, 0, (3, 40), (-8, 8), (-1.75, -1.70), 1500),
+        (10, 7, (10, 13), (2, 4), (-1.6, -0.3), 400),
+        (50, 0, (5, 40), (-12, -11.9), (-1.6, 2), 600),
+        (0, 0, (3, 40), (9, 12), (-1.75, -1.70), 100),
+    )
+    points, labels = [], []
+    for raw, instance, *limits, count in boxes:
+        low, high = np.array(limits, dtype=float).T
+        points.append(np.column_stack([rng.uniform(low, high, (count, 3)), rng.random(count)]))
+        labels.append(np.full(count, (instance << 16) | raw, dtype=np.uint32))
+    return np.concatenate(points).astype(np.float32), np.concatenate(labels)
+
+
+def _voxels() -> tuple[np.ndarray, np.ndarray]:
+    """Raw labels (256, 256, 32) uint16 and the invalid mask of the scene."""
+    raw = np.zeros((256, 256, 32), dtype=np.uint16)
+    raw[:, 88:168, 1] = 40
+    raw[:, 100:102, 1] = 60
+    raw[50:65, 138:148, 2:9] = 10
+    raw[:, 68:73, 2:20] = 50
+    raw[:4, 200:210, 1] = 52
+    invalid = np.zeros(raw.shape, dtype=bool)
+    invalid[:, :68] = True
+    invalid[:, :, 0] = True
+    return raw, invalid

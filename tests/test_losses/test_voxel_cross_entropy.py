@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from htcl.losses import class_sums, inverse_log_frequency, voxel_cross_entropy
+from torch.nn import functional as F
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_equals_torch(weighted):
+    torch.manual_seed(0)
+    target = torch.randint(0, 6, (2, 4, 3, 2))
+    target[0, 0] = 255
+    weights = torch.rand(6) + 0.1 if weighted else None
+    values = []
+    for loss in (
+        lambda x: voxel_cross_entropy(class_sums(x, target), weights),
+        lambda x: F.cross_entropy(x, target, weights, ignore_index=255),
+    ):
+        x = torch.randn(2, 6, 4, 3, 2, generator=torch.manual_seed(1)).requires_grad_()
+        value = loss(x)
+        values.append((value, torch.autograd.grad(value, x)[0]))
+    torch.testing.assert_close(values[0][0], values[1][0])
+    torch.testing.assert_close(values[0][1], values[1][1])
+
+
+def test_nothing_scored_is_zero_on_the_graph():
+    logits = torch.randn(1, 3, 2, 2, 1, requires_grad=True)
+    loss = voxel_cross_entropy(class_sums(logits, torch.full((1, 2, 2, 1), 255)), torch.ones(3))
+    assert loss == 0
+    loss.backward()
+    assert (logits.grad == 0).all()
+
+
+def test_inverse_log_frequency():
+    weights = inverse_log_frequency([math.e - 0.001, math.e**4 - 0.001])
+    torch.testing.assert_close(weights, torch.tensor([1.0, 0.25]))
+    with pytest.raises(ValueError, match="must exceed 1"):
+        inverse_log_frequency([100, 0])

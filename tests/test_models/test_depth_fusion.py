@@ -1,0 +1,49 @@
+"""Fusion of stereo and monocular depth."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from htcl.models.depth import StereoDepthFusion
+
+
+def fusion(**changes) -> StereoDepthFusion:
+    torch.manual_seed(0)
+    return StereoDepthFusion(**{"channels": 4, **changes})
+
+
+def distributions() -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(2, 8, 4, 12, generator=generator).softmax(1) for _ in range(2)]
+
+
+def test_is_a_distribution_of_both_inputs():
+    stereo, mono = (p.requires_grad_() for p in distributions())
+    prob = fusion()(stereo, mono)
+    assert prob.shape == (2, 8, 4, 12)
+    torch.testing.assert_close(prob.sum(1), torch.ones(2, 4, 12))
+    prob[:, 3].sum().backward()
+    assert stereo.grad.any()
+    assert mono.grad.any()
+
+
+def test_checkpointing_changes_no_gradient():
+    grads = []
+    for with_cp in (False, True):
+        net = fusion(with_cp=with_cp).train()
+        net(*distributions())[:, 3].sum().backward()
+        grads.append([p.grad for p in net.parameters()])
+    torch.testing.assert_close(grads[0], grads[1])
+
+
+def test_shapes_must_agree():
+    stereo, mono = distributions()
+    with pytest.raises(ValueError, match=r"\(2, 8, 4, 12\).*\(2, 7, 4, 12\).*depth_bins"):
+        fusion()(stereo, mono[:, 1:])
+
+
+def test_released_size():
+    with torch.device("meta"):
+        net = StereoDepthFusion(channels=32)
+    assert sum(p.numel() for p in net.parameters()) == 3_394_657

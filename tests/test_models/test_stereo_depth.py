@@ -1,0 +1,184 @@
+"""Geometry and interface of the stereo branch."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from htcl.models.depth import StereoDepth, plane_cost_volume
+
+BINS = {"start": 2.0, "stop": 50.0, "step": 1.0}
+RELEASED = {
+    "plane_depths": "integer_metres",
+    "disparity_scale": 0.25,
+    "align_corners": False,
+    "resize_align_corners": True,
+    "feature_pixels": "corners",
+}
+# Focal length times baseline of KITTI's sequence 00, and the scale to a network image 416 wide.
+FOCAL_BASELINE, SCALE = 382.66995, 416 / 1241
+
+
+def stereo_depth(**changes) -> StereoDepth:
+    config = {
+        "depth_bins": BINS,
+        "input_size": (96, 312),
+        "max_disparity": 72,
+        "base_width": 1,
+    }
+    return StereoDepth(**{**config, **changes})
+
+
+def scalar(value: float) -> Tensor:
+    return torch.tensor([value], dtype=torch.float64)
+
+
+def test_released_planes():
+    stereo = stereo_depth(max_disparity=192, **RELEASED)
+    assert stereo.planes().tolist() == list(range(1, 65))
+    disparity = stereo.plane_disparities(scalar(FOCAL_BASELINE), scalar(1.03), 1280)
+    expected = FOCAL_BASELINE / 4 / torch.arange(1, 65).double()
+    torch.testing.assert_close(disparity[0], expected)
+
+
+@pytest.mark.parametrize("feature_pixels", ["corners", "centres"])
+def test_each_bin_of_the_result_holds_its_own_depth(feature_pixels):
+    """With the planes' depths as cost, log ratios of the result are differences of bin depths."""
+    stereo = stereo_depth(feature_pixels=feature_pixels)
+    cost = stereo.planes().float().reshape(1, 1, -1, 1, 1).expand(1, 1, 24, 32, 104)
+    prob = stereo.distribution(cost, (16, 52), (128, 416))
+    depth = prob[0, 0].log() - prob[0].log() + 2.0
+    expected = torch.arange(2.0, 50.0)[:, None, None].expand(48, 16, 52)
+    torch.testing.assert_close(depth, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("resize_align_corners", [True, False])
+def test_disparity_follows_the_resize(resize_align_corners):
+    """Resize two ramps that differ by the disparity of 7 m, measure it in feature columns."""
+    stereo = stereo_depth(resize_align_corners=resize_align_corners)
+    shift = FOCAL_BASELINE * SCALE / 7
+    ramp = torch.arange(416, dtype=torch.float64).expand(1, 3, 128, 416)
+    # A point at column x of the left view is at x - shift of the right one.
+    left, right = (stereo.resize(image)[0, 0, 0, 3:-3] for image in (ramp, ramp + shift))
+    columns_per_pixel = 1 / (left[1] - left[0]) / 3
+    disparity = (right - left)[0] * columns_per_pixel
+    stereo.planes = lambda device=None: scalar(7.0)
+    measured = stereo.plane_disparities(scalar(FOCAL_BASELINE), scalar(SCALE), 416)
+    torch.testing.assert_close(measured[0, 0], disparity)
+
+
+@pytest.mark.parametrize("resize_align_corners", [True, False])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_cells_read_the_cost_at_their_middle(axis, resize_align_corners):
+    """A cost of (pixel position) x (plane): the ratio of two bins gives the position read."""
+    stereo = stereo_depth(
+        resize_align_corners=resize_align_corners,
+        depth_bins={"start": 2.0, "stop": 26.0, "step": 1.0},
+    )
+    length, cells = (128, 416)[axis], (16, 52)[axis]
+    shape = (-1, 1) if axis == 0 else (1, -1)
+    ramp = torch.arange(length, dtype=torch.float32).reshape(shape).expand(1, 3, 128, 416)
+    # The network pixel that each feature column was computed around.
+    pixel = stereo.resize(ramp)[:, :1, None, ::3, ::3]
+    cost = pixel / length * torch.arange(24.0).reshape(1, 1, 24, 1, 1)
+    prob = stereo.distribution(cost, (16, 52), (128, 416)).double()
+    read = (prob[0, 0] / prob[0, 1]).log() * length
+    read = read[:, 26] if axis == 0 else read[8]
+    inner = slice(1, -1)  # the resize clamps at the border
+    expected = torch.arange(cells).double() * 8 + 3.5
+    torch.testing.assert_close(read[inner], expected[inner], rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("depth", [4.0, 7.0, 12.0])
+def test_finds_the_depth_of_a_wall(depth):
+    """Real geometry from original pixels to bins, with pixels in place of learned features."""
+    stereo = stereo_depth(max_disparity=144)
+    shift = FOCAL_BASELINE * SCALE / depth
+    column, row = torch.arange(416.0), torch.arange(128.0)[:, None]
+
+    def view(x: Tensor) -> Tensor:
+        # Sine and cosine: somewhere one of them always changes with x.
+        phases = [(x + row) / period for period in (20, 27)]
+        waves = [wave(phase) for phase in phases for wave in (torch.sin, torch.cos)]
+        return torch.stack([wave.expand(128, 416) for wave in waves])[None]
+
+    left, right = (
+        stereo.resize(image)[..., ::3, ::3] for image in (view(column), view(column + shift))
+    )
+    disparity = stereo.plane_disparities(scalar(FOCAL_BASELINE), scalar(SCALE), 416)
+    volume = plane_cost_volume(left, right, disparity, stereo.num_planes, True)
+    cost = (volume[:, :4] - volume[:, 4:]).abs().sum(dim=1, keepdim=True)
+    prob = stereo.distribution(cost, (16, 52), (128, 416))
+    # Columns left of the largest disparity are masked and say nothing.
+    found = prob.argmax(dim=1)[..., 20:-1] + 2.0
+    assert (found == depth).all()
+
+
+def tiny_stereo(**changes) -> StereoDepth:
+    torch.manual_seed(0)
+    return stereo_depth(input_size=(24, 48), max_disparity=24, base_width=2, **changes)
+
+
+def pair(batch: int) -> tuple[Tensor, ...]:
+    generator = torch.Generator().manual_seed(1)
+    left, right = (torch.randn(batch, 3, 32, 64, generator=generator) for _ in range(2))
+    return left, right, torch.full((batch,), FOCAL_BASELINE), torch.full((batch,), 0.05)
+
+
+@pytest.mark.parametrize("keys", [{}, RELEASED])
+def test_forward(keys):
+    stereo = tiny_stereo(**keys).eval()
+    prob = stereo(*pair(2), (4, 8))
+    assert prob.shape == (2, 48, 4, 8)
+    torch.testing.assert_close(prob.sum(1), torch.ones(2, 4, 8))
+    torch.testing.assert_close(
+        stereo(*(t[1:] for t in pair(2)), (4, 8)), prob[1:], rtol=1e-3, atol=1e-5
+    )
+
+
+def test_keys_leave_the_parameters_alone():
+    shapes = [
+        {name: tuple(p.shape) for name, p in tiny_stereo(**keys).state_dict().items()}
+        for keys in ({}, RELEASED)
+    ]
+    assert shapes[0] == shapes[1]
+
+
+def test_checkpointing_changes_no_gradient():
+    grads = []
+    for with_cp in (False, True):
+        stereo = tiny_stereo(with_cp=with_cp).train()
+        stereo(*pair(1), (4, 8))[:, 3].sum().backward()
+        grads.append([p.grad for p in stereo.parameters()])
+    assert all(g is not None for g in grads[0])
+    torch.testing.assert_close(grads[0], grads[1])
+
+
+def test_released_size():
+    """The parameter count of the released stereo networks (LEA feature and matching nets)."""
+    stereo = stereo_depth(input_size=(288, 960), max_disparity=192, base_width=8)
+    assert sum(math.prod(p.shape) for p in stereo.parameters()) == 1_724_945
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"input_size": (96, 300)}, r"\(96, 300\).*multiples of 24"),
+        ({"max_disparity": 64}, "max_disparity 64"),
+        ({"plane_depths": "metres"}, "plane_depths"),
+        ({"disparity_scale": "true"}, "disparity_scale"),
+        ({"feature_pixels": "middle"}, "feature_pixels"),
+    ],
+)
+def test_errors(changes, message):
+    with pytest.raises(ValueError, match=message):
+        stereo_depth(**changes)
+
+
+def test_matching_volume_must_be_divisible():
+    stereo = tiny_stereo()
+    with pytest.raises(ValueError, match=r"\(8, 8, 12\) must be multiples of 8"):
+        stereo.matching(torch.zeros(1, 16, 8, 8, 12))

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from htcl.datasets.labels import LEARNING_MAP, TRAIN_TO_RAW
+from htcl.datasets.voxel_files import write_voxel_labels, write_voxel_mask
+
+GRID = (16, 16, 4)
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "evaluate_predictions.py"
+GRID_ARGUMENTS = [
+    "--grid-size",
+    "16",
+    "16",
+    "4",
+    "--voxel-size",
+    "1",
+    "--voxel-origin",
+    "0",
+    "-8",
+    "-1",
+]
+
+
+@pytest.fixture(scope="module")
+def tool():
+    spec = importlib.util.spec_from_file_location("evaluate_predictions", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _frame(seed):
+    """Raw ground truth with every id that the benchmark knows, mask, and prediction."""
+    rng = np.random.default_rng(seed)
+    truth = rng.choice([*LEARNING_MAP, 7], GRID).astype(np.uint16)  # 7 is in no map
+    invalid = rng.random(GRID) < 0.2
+    prediction = np.where(rng.random(GRID) < 0.3, 0, rng.choice(TRAIN_TO_RAW, GRID))
+    return truth, invalid, prediction.astype(np.uint16)
+
+
+def _write(truth_dir, prediction_dir, frames):
+    for name, (truth, invalid, prediction) in frames.items():
+        write_voxel_labels(truth_dir / f"{name}.label", truth)
+        write_voxel_mask(truth_dir / f"{name}.invalid", invalid)
+        write_voxel_labels(prediction_dir / f"{name}.label", prediction)
+
+
+@pytest.fixture
+def roots(tmp_path):
+    frames = {"000000": _frame(0), "000005": _frame(1)}
+    truth, prediction = tmp_path / "kitti", tmp_path / "predictions"
+    _write(truth / "sequences/08/voxels", prediction / "sequences/08/predictions", frames)
+    return truth, prediction, frames
+
+
+def _run(tool, *arguments):
+    tool.evaluate(tool.parse_args([*map(str, arguments), *GRID_ARGUMENTS, "--ranges", "8"]))
+
+
+def _official(frames):
+    """The benchmark's script in plain numpy, look-up table and all."""
+    table = np.zeros(max(LEARNING_MAP) + 100, dtype=np.int32)
+    table[list(LEARNING_MAP)] = list(LEARNING_MAP.values())
+    table[table == 0] = 255
+    table[0] = 0
+    conf = np.zeros((20, 20), dtype=np.int64)
+    for truth, invalid, prediction in frames.values():
+        y, x = table[truth].reshape(-1), table[prediction].reshape(-1)
+        keep = (y != 255) & ~invalid.reshape(-1)
+        np.add.at(conf, (x[keep], y[keep]), 1)
+    tp = np.diag(conf).astype(float)
+    iou = tp / (conf.sum(axis=0) + conf.sum(axis=1) - tp + 1e-15)
+    completion = conf[1:, 1:].sum() / (conf.sum() - conf[0, 0])
+    return conf, iou, completion
+
+
+def test_equals_the_official_script(tool, roots, tmp_path, capsys):
+    truth, prediction, frames = roots
+    out = tmp_path / "out"
+    _run(tool, truth, prediction, "--json", out / "s.json", "--confusion", out / "c.png")
+    report = json.loads((out / "s.json").read_text())
+    conf, iou, completion = _official(frames)
+    assert report["frames"] == ["08/000000", "08/000005"]
+    assert report["confusion_rows_predicted"] == conf.tolist()
+    assert report["percent"]["IoU"] == pytest.approx(100 * completion, abs=1e-9)
+    assert report["percent"]["mIoU"] == pytest.approx(100 * iou[1:].mean(), abs=1e-9)
+    assert report["percent"]["IoU_car"] == pytest.approx(100 * iou[1], abs=1e-9)
+    assert (out / "c.png").stat().st_size > 10_000
+    printed = capsys.readouterr().out
+    assert "8m" in printed
+    assert f"{100 * completion:.2f}" in printed
+
+
+def test_plain_folders(tool, tmp_path, capsys):
+    truth, prediction = tmp_path / "a", tmp_path / "b"
+    _write(truth, prediction, {"000000": _frame(0)})
+    _run(tool, truth, prediction)
+    assert "frames: 1;" in capsys.readouterr().out
+
+
+def test_plain_predictions_for_one_sequence_only(tool, roots):
+    truth, prediction, frames = roots
+    plain = prediction / "sequences/08/predictions"
+    _run(tool, truth, plain, "--sequences", "08")
+    _write(truth / "sequences/09/voxels", prediction / "other", frames)
+    with pytest.raises(ValueError, match="fits one sequence only"):
+        _run(tool, truth, plain, "--sequences", "08", "09")
+
+
+def test_all_missing_predictions_are_listed(tool, roots):
+    truth, prediction, _ = roots
+    for file in (prediction / "sequences/08/predictions").glob("*"):
+        file.unlink()
+    with pytest.raises(FileNotFoundError, match=r"2 of 2 prediction files are missing") as error:
+        _run(tool, truth, prediction)
+    assert "000000.label" in str(error.value)
+    assert "000005.label" in str(error.value)
+
+
+def test_missing_masks_are_an_error_unless_declined(tool, roots):
+    truth, prediction, _ = roots
+    (truth / "sequences/08/voxels/000005.invalid").unlink()
+    with pytest.raises(FileNotFoundError, match=r"1 of 2 mask"):
+        _run(tool, truth, prediction)
+    _run(tool, truth, prediction, "--no-invalid")
+
+
+def test_wrong_size_names_the_file(tool, roots):
+    truth, prediction, _ = roots
+    file = prediction / "sequences/08/predictions/000005.label"
+    file.write_bytes(file.read_bytes()[:-2])
+    with pytest.raises(ValueError, match=r"000005.label: .*2046 bytes, expected 2048"):
+        _run(tool, truth, prediction)
+
+
+@pytest.mark.parametrize("raw", [52, 7, 1000])
+def test_predictions_that_cannot_be_scored_name_file_and_ids(tool, roots, raw):
+    truth, prediction, frames = roots
+    file = prediction / "sequences/08/predictions/000005.label"
+    changed = frames["000005"][2].copy()
+    changed[:] = raw
+    write_voxel_labels(file, changed)
+    with pytest.raises(ValueError, match=rf"000005.label: .*raw ids \[{raw}\]"):
+        _run(tool, truth, prediction)
+
+
+def test_unscorable_ids_in_unscored_voxels_do_no_harm(tool, roots):
+    truth, prediction, frames = roots
+    _, invalid, predicted = frames["000005"]
+    write_voxel_labels(
+        prediction / "sequences/08/predictions/000005.label",
+        np.where(invalid, 52, predicted).astype(np.uint16),
+    )
+    _run(tool, truth, prediction)
+
+
+def test_absent_sequence_lists_the_present_ones(tool, roots):
+    truth, prediction, _ = roots
+    with pytest.raises(FileNotFoundError, match=r"09; labelled sequences here: 08"):
+        _run(tool, truth, prediction, "--sequences", "09")
+
+
+def test_main_ends_with_one_message(tool, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["evaluate_predictions.py", "nowhere", str(tmp_path)])
+    with pytest.raises(SystemExit) as stop:
+        tool.main()
+    assert stop.value.code == 2
+    assert "nowhere: no such folder" in capsys.readouterr().err
+
+
+def test_help_has_an_example(tool, capsys):
+    with pytest.raises(SystemExit):
+        tool.parse_args(["--help"])
+    assert "python tools/evaluate_predictions.py" in capsys.readouterr().out

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import numpy as np
+import open3d as o3d
+import pytest
+from street_scene import ORIGIN, SIZE, street
+
+from htcl.datasets.labels import PALETTE
+from htcl.visualization.meshes import class_mesh, class_meshes, write_meshes
+from htcl.visualization.window import require_display, voxel_mesh
+
+
+def test_vertices_are_metres():
+    mask = np.zeros((8, 8, 8), dtype=bool)
+    mask[2:6, 3:5, 1] = True
+    vertices = np.asarray(class_mesh(mask, ORIGIN, SIZE, smooth=False).vertices)
+    lower, upper = ORIGIN + np.array([2, 3, 1]) * SIZE, ORIGIN + np.array([6, 5, 2]) * SIZE
+    # Marching cubes at one half lies half-way between the centres of full and empty cells.
+    np.testing.assert_allclose(vertices.min(axis=0), lower, atol=1e-9)
+    np.testing.assert_allclose(vertices.max(axis=0), upper, atol=1e-9)
+
+
+def test_smoothing_keeps_a_pole():
+    mask = np.zeros((8, 8, 8), dtype=bool)
+    mask[4, 4, :] = True
+    mesh = class_mesh(mask, ORIGIN, SIZE)
+    extent = mesh.get_axis_aligned_bounding_box().get_extent()
+    assert extent[2] > 0.85 * 8 * SIZE
+    assert extent[0] > 0.4 * SIZE
+
+
+def test_a_mesh_for_every_class_in_its_colour():
+    labels = street()
+    labels[0, 0, 7] = 255
+    meshes = class_meshes(labels, ORIGIN, SIZE, num_classes=20)
+    assert sorted(meshes) == [1, 9, 13, 15]
+    np.testing.assert_allclose(np.asarray(meshes[9].vertex_colors)[0], PALETTE[9] / 255)
+
+
+def test_files(make_result, tmp_path):
+    files = write_meshes(make_result(), tmp_path)
+    assert [f.name for f in files] == ["000005_prediction.ply", "000005_truth.ply"]
+    mesh = o3d.io.read_triangle_mesh(str(files[0]))
+    assert len(mesh.triangles) > 100 and mesh.has_vertex_colors()
+    classes = write_meshes(make_result(ground_truth=None), tmp_path / "classes", per_class=True)
+    assert {f.name for f in classes} >= {"000005_prediction_car.ply", "000005_prediction_road.ply"}
+
+
+def test_nothing_to_write(make_result, tmp_path):
+    empty = np.zeros((16, 16, 8), np.uint8)
+    with pytest.raises(ValueError, match="08/000005 has no occupied voxel"):
+        write_meshes(make_result(prediction=empty, ground_truth=None), tmp_path)
+
+
+def test_voxel_mesh_spans_the_voxels():
+    labels = np.zeros((4, 4, 4), np.uint8)
+    labels[1, 2, 3] = 9
+    mesh = voxel_mesh(labels, ORIGIN, SIZE)
+    assert len(mesh.triangles) == 12
+    box = mesh.get_axis_aligned_bounding_box()
+    np.testing.assert_allclose(box.min_bound, ORIGIN + np.array([1, 2, 3]) * SIZE, atol=1e-6)
+    np.testing.assert_allclose(box.get_extent(), SIZE, atol=1e-6)
+
+
+def test_window_without_display(monkeypatch):
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(RuntimeError, match=r"needs a display.*--html"):
+        require_display()

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from htcl.datasets.labels import CLASS_NAMES, PALETTE
+from htcl.visualization import render_overview
+from htcl.visualization.overview import _scores
+
+HEIGHT = 100
+
+
+def holds(picture, colour):
+    return bool((picture == np.asarray(colour, dtype=np.uint8)).all(axis=2).any())
+
+
+def test_rows_add_up(make_result):
+    result = make_result(
+        depth_plane=np.linspace(2, 58, 480, dtype=np.float32).reshape(12, 40),
+        temporal_affinity=np.ones((2, 12, 40), np.float32),
+    )
+    plain = render_overview(result, row_height=HEIGHT)
+    assert plain.dtype == np.uint8 and plain.shape[2] == 3
+    without = render_overview(make_result(ground_truth=None), row_height=HEIGHT)
+    row = plain.shape[0] - without.shape[0]
+    assert HEIGHT < row < HEIGHT + 60
+    depth = render_overview(result, depth=True, row_height=HEIGHT)
+    assert depth.shape == (plain.shape[0] + row, *plain.shape[1:])
+    affinity = render_overview(result, affinity=True, row_height=HEIGHT)
+    assert affinity.shape[0] == plain.shape[0] + 2 * row
+    error = render_overview(result, error=True, row_height=HEIGHT)
+    assert error.shape[0] > plain.shape[0] + row
+
+
+def test_legend_shows_every_class_colour(make_result):
+    picture = render_overview(make_result())
+    for name, colour in zip(CLASS_NAMES[1:], PALETTE[1:], strict=True):
+        assert holds(picture, colour), name
+
+
+def test_scores_of_the_frame(make_result):
+    truth = np.zeros((2, 2, 2), dtype=np.uint8)
+    prediction = truth.copy()
+    truth[0], prediction[0] = 9, 9  # four hits
+    prediction[1, 0] = 13  # two invented
+    truth[0, 0, 0] = 13  # one of the wrong class
+    truth[1, 1] = 255  # two not scored
+    text = _scores(make_result(prediction=prediction, ground_truth=truth))
+    # Occupied: 4 of 6. Road 3 of 4, building 0 of 3.
+    assert "IoU 66.7 %" in text and "mIoU 37.5 % (2 classes present)" in text
+
+
+def test_missing_entries_are_named(make_result):
+    result = make_result(ground_truth=None)
+    for option, name in (
+        ("error", "ground_truth"),
+        ("depth", "depth_plane"),
+        ("affinity", "temporal_affinity"),
+    ):
+        with pytest.raises(ValueError, match=f"frame 08/000005 holds no {name}"):
+            render_overview(result, **{option: True})

@@ -1,0 +1,113 @@
+"""The whole job on a machine without GPU or data: `make demo`.
+
+Makes the synthetic mini data set and its labels, trains the mini network for a short while,
+evaluates it on streets that it did not train on, and draws what it predicts. Each step is a command
+that a user would type; it is printed before it runs.
+
+Example:
+  python tools/demo.py --epochs 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = "projects/configs/occupancy/mini/htcl_egopose.py"
+CHECKPOINT = "pretrain/mini_htcl.pth"
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", default="data/mini", help="mini data set (default: %(default)s)")
+    parser.add_argument("--out", default="outputs/demo", help="results (default: %(default)s)")
+    parser.add_argument("--iters", type=int, default=60, help="training steps (default: 60)")
+    parser.add_argument(
+        "--from-scratch", action="store_true", help=f"do not start from {CHECKPOINT}"
+    )
+    return parser.parse_args()
+
+
+def run(title: str, command: list[str]) -> None:
+    """Prints and runs one step.
+
+    Raises:
+        SystemExit: If the command fails; its own output says why.
+    """
+    print(f"\n== {title}\n$ {shlex.join(command)}", flush=True)
+    program = [sys.executable, *command[1:]] if command[0] == "python" else command
+    status = subprocess.run(program, cwd=ROOT, check=False).returncode
+    if status != 0:
+        raise SystemExit(f"demo: step '{title}' failed with status {status}")
+
+
+def main() -> None:
+    """Runs all steps."""
+    args = parse_args()
+    work_dir = f"{args.out}/training"
+    trained = f"{work_dir}/iter_{args.iters}.pth"
+    # The mini configs read data/mini; another place is a config key away.
+    options = [f"data_root={args.data}"] if args.data != "data/mini" else []
+    start = []
+    if not args.from_scratch and (ROOT / CHECKPOINT).is_file():
+        start = ["--load-from", CHECKPOINT]
+    run("synthetic data set", ["python", "tools/make_mini_kitti.py", "--out", args.data])
+    run(
+        f"training, {args.iters} steps",
+        [
+            "python", "tools/train.py", CONFIG, "--work-dir", work_dir, *start,
+            "--cfg-options", f"train_cfg.max_iters={args.iters}", *options,
+        ],
+    )  # fmt: skip
+    run(
+        "evaluation on streets that were not trained on",
+        [
+            "python", "tools/test.py", CONFIG, trained, "--work-dir", work_dir,
+            "--out", f"{args.out}/predictions", *(["--cfg-options", *options] if options else []),
+        ],
+    )  # fmt: skip
+    run(
+        "predictions for pictures",
+        [
+            "python", "tools/save_vis.py", CONFIG, trained, "--out", f"{args.out}/results",
+            "--max-frames", "4", *(["--cfg-options", *options] if options else []),
+        ],
+    )  # fmt: skip
+    run(
+        "pictures",
+        [
+            "python",
+            "tools/visualization.py",
+            f"{args.out}/results",
+            "--out",
+            f"{args.out}/pictures",
+        ],
+    )
+    print(
+        f"""
+The data are synthetic; the numbers above say how the machinery works, not how HTCL does on KITTI.
+
+  pictures      {args.out}/pictures       input, prediction and ground truth of each frame
+  predictions   {args.out}/predictions    official .label files
+  training      {work_dir}   log, TensorBoard scalars, checkpoint
+  data          {args.data}
+
+Next:
+  source .venv/bin/activate
+  python tools/visualization.py {args.out}/results --html          # turn the scene in a browser
+  python tools/train.py {CONFIG}       # train on
+  docs/data.md says where to put SemanticKITTI; then
+  python tools/train.py projects/configs/occupancy/semantickitti/htcl_egopose.py
+"""
+    )
+
+
+if __name__ == "__main__":
+    main()

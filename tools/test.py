@@ -1,0 +1,68 @@
+"""Evaluates a checkpoint: prints the metric table, on one or many GPUs or CPU processes alike.
+
+Examples:
+  python tools/test.py CONFIG CKPT
+  python tools/test.py CONFIG CKPT --out outputs/predictions      # also save official .label files
+  bash tools/dist_test.sh CONFIG CKPT 8
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="config file")
+    parser.add_argument("checkpoint", help="checkpoint, ours or a released one")
+    parser.add_argument("--work-dir", help="logs (default: work_dirs/<config>)")
+    parser.add_argument(
+        "--out", metavar="DIR", help="save predictions as DIR/sequences/XX/predictions/*.label"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the metrics to FILE")
+    parser.add_argument("--eval", help="accepted for the release's commands and ignored")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="overrides of config keys, e.g. test_dataloader.num_workers=0",
+    )
+    parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the evaluation; returns the exit status."""
+    args = parse_args(argv)
+    from htcl.engine.runner import build_runner, load_config
+    from mmengine.dist import is_main_process
+
+    try:
+        cfg = load_config(args.config, args.cfg_options)
+        if args.out:
+            hook = {"type": "PredictionWriterHook", "out_dir": args.out}
+            cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
+        runner = build_runner(
+            cfg, work_dir=args.work_dir, launcher=args.launcher, checkpoint=args.checkpoint
+        )
+        metrics = runner.test()
+    except (FileNotFoundError, ValueError, RuntimeError) as error:
+        print(f"test: {error}", file=sys.stderr)
+        return 1
+    if args.json and is_main_process():
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(metrics, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Trains a config.
+
+Examples:
+  python tools/train.py projects/configs/occupancy/semantickitti/temporal_baseline.py
+  python tools/train.py CONFIG --resume                     # go on from the newest checkpoint
+  python tools/train.py CONFIG --cfg-options optim_wrapper.optimizer.lr=5e-5
+  train_dataloader.batch_size=1 bash run.sh CONFIG 8                                      # 8 GPUs
+  (or 8 CPU processes)
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from mmengine.config import Config, DictAction
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="config file")
+    parser.add_argument("--work-dir", help="logs and checkpoints (default: work_dirs/<config>)")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CKPT",
+        help="go on from CKPT, or from the newest checkpoint of the work dir",
+    )
+    parser.add_argument("--load-from", metavar="CKPT", help="start from these weights")
+    parser.add_argument("--seed", type=int, help="random seed (default: the config's)")
+    parser.add_argument(
+        "--amp",
+        nargs="?",
+        const="bfloat16",
+        choices=("bfloat16", "float16"),
+        help="automatic mixed precision on a GPU (default type: bfloat16)",
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="overrides of config keys, e.g. model.temporal.num_history=2",
+    )
+    parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none")
+    return parser.parse_args(argv)
+
+
+def apply_args(cfg: Config, args: argparse.Namespace) -> None:
+    """Writes the command line's choices into ``cfg``.
+
+    Raises:
+        RuntimeError: If mixed precision is asked for without a GPU.
+    """
+    if args.resume == "auto":
+        cfg.resume, cfg.load_from = True, None
+    elif args.resume:
+        cfg.resume, cfg.load_from = True, args.resume
+    elif args.load_from:
+        cfg.resume, cfg.load_from = False, args.load_from
+    if args.seed is not None:
+        cfg.randomness = {**cfg.get("randomness", {}), "seed": args.seed}
+    if args.amp:
+        import torch
+
+        if not torch.cuda.is_available():
+            raise RuntimeError(
+                "--amp needs a GPU: mmengine's AmpOptimWrapper does not run on a CPU"
+            )
+        cfg.optim_wrapper.type = "AmpOptimWrapper"
+        cfg.optim_wrapper.dtype = args.amp
+        if args.amp == "float16":
+            cfg.optim_wrapper.loss_scale = "dynamic"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the training; returns the exit status."""
+    args = parse_args(argv)
+    from htcl.engine.runner import build_runner, load_config
+
+    try:
+        cfg = load_config(args.config, args.cfg_options)
+        apply_args(cfg, args)
+        runner = build_runner(cfg, work_dir=args.work_dir, launcher=args.launcher)
+    except (FileNotFoundError, ValueError, RuntimeError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 1
+    try:
+        runner.train()
+    except KeyboardInterrupt:
+        print(
+            f"\ntrain: stopped at iteration {runner.iter}. Go on from the last checkpoint with: "
+            f"python tools/train.py {args.config} --work-dir {runner.work_dir} --resume",
+            file=sys.stderr,
+        )
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
