@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -29,7 +33,7 @@ def repo_root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_dir(repo_root: Path) -> Path:
-    """Folder ``../shared`` with the real frames and the reference texts; skips where it is absent."""
+    """Folder ``../shared`` with real frames and reference texts; skips where it is absent."""
     shared = repo_root.parent / "shared"
     if not (shared / "data").is_dir():
         pytest.skip(f"needs the shared reference folder {shared.name}/ beside the repository")
@@ -43,11 +47,28 @@ def real_kitti(shared_dir: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def load_tool(repo_root: Path) -> Callable[[str], ModuleType]:
+    """Loads a script of ``tools/`` as a module, so that tests need not start an interpreter."""
+
+    def load(name: str) -> ModuleType:
+        path = repo_root / "tools" / name
+        # Worker processes find the script's functions under this name.
+        module_name = f"htcl_tool_{path.stem}"
+        if module_name not in sys.modules:
+            spec = importlib.util.spec_from_file_location(module_name, path)
+            sys.modules[module_name] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(sys.modules[module_name])
+        return sys.modules[module_name]
+
+    return load
+
+
+@pytest.fixture(scope="session")
 def kitti_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data root of a synthetic tree that no test may change.
 
-    Sequences 00 and 08 of 12 frames of 124 x 38 pixels; voxels of frames 0, 5 and 10. The scene is a
-    road, a car at x 10-13 m, y 2-4 m, and a building at y -12 to -11 m, all fixed to the lidar.
+    Sequences 00 and 08 of 12 frames of 124 x 38 pixels; voxels of frames 0, 5 and 10. The scene is
+    a road, a car at x 10-13 m, y 2-4 m, and a building at y -12 to -11 m, all fixed to the lidar.
     """
     root = tmp_path_factory.mktemp("kitti")
     for sequence in SEQUENCES:
@@ -99,9 +120,9 @@ def _calibration_text() -> str:
 
 
 def _scan(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Points (N, 4) float32 and raw labels (N,) uint32 of the scene, with an instance id for the car."""
+    """Points (N, 4) float32 and raw labels (N,) uint32 of the scene; the car has an instance id."""
     boxes = (
-        (40, 0, (3, 40), (-8, 8), (-1.75, -1.70), 1500),
+        (40, 0, (3, 55), (-8, 8), (-1.75, -1.70), 1500),
         (10, 7, (10, 13), (2, 4), (-1.6, -0.3), 400),
         (50, 0, (5, 40), (-12, -11.9), (-1.6, 2), 600),
         (0, 0, (3, 40), (9, 12), (-1.75, -1.70), 100),

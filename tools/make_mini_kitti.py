@@ -1,8 +1,11 @@
-"""Makes the mini data set: synthetic streets in exactly the SemanticKITTI layout.
+r"""Makes the mini data set: synthetic streets in exactly the SemanticKITTI layout.
+
+Finished sequences are kept: an interrupted run goes on where it was.
 
 Example:
     python tools/make_mini_kitti.py --out data/mini
-    python tools/make_mini_kitti.py --out /tmp/tiny --sequences 00 08 --frames 11 --image-size 96 312
+    python tools/make_mini_kitti.py --out data/tiny --sequences 00 08 --frames 11 \
+        --image-size 96 312
 """
 
 from __future__ import annotations
@@ -13,46 +16,29 @@ import sys
 import time
 from pathlib import Path
 
-from htcl.datasets.mini import DEFAULT_SEQUENCES, MiniKittiSettings, make_mini_kitti
-
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    defaults = MiniKittiSettings()
+    """Read the command line; None stands for the defaults of MiniKittiSettings."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder of the data set, e.g. data/mini"
-    )
-    parser.add_argument("--seed", type=int, default=defaults.seed, help="default: %(default)s")
+    parser.add_argument("--out", type=Path, required=True, help="data set folder, e.g. data/mini")
+    parser.add_argument("--seed", type=int, help="other seeds, other streets (default: 0)")
     parser.add_argument(
         "--sequences",
         nargs="+",
-        default=list(DEFAULT_SEQUENCES),
         metavar="XX",
         help="two-digit names; 11 and up are test sequences without labels (default: 00 to 11)",
     )
-    parser.add_argument(
-        "--frames",
-        type=int,
-        default=defaults.frames,
-        help="frames of a sequence (default: %(default)s)",
-    )
+    parser.add_argument("--frames", type=int, help="frames of a sequence (default: 31)")
     parser.add_argument(
         "--image-size",
         type=int,
         nargs=2,
-        default=list(defaults.image_size),
         metavar=("H", "W"),
-        help="height and width in pixels (default: %(default)s)",
+        help="height and width in pixels (default: 192 624)",
     )
-    parser.add_argument(
-        "--lidar-azimuths",
-        type=int,
-        default=defaults.lidar_azimuths,
-        help="columns of a lidar scan (default: %(default)s)",
-    )
+    parser.add_argument("--lidar-azimuths", type=int, help="columns of a lidar scan (default: 440)")
     parser.add_argument(
         "--jobs",
         type=int,
@@ -65,20 +51,26 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Make what is missing and say where it is."""
     args = parse_args(arguments)
+    from htcl.datasets.mini import DEFAULT_SEQUENCES, MiniKittiSettings, make_mini_kitti
+
     start = time.perf_counter()
+    changes = {
+        "seed": args.seed,
+        "frames": args.frames,
+        "image_size": tuple(args.image_size) if args.image_size else None,
+        "lidar_azimuths": args.lidar_azimuths,
+    }
+    sequences = args.sequences or list(DEFAULT_SEQUENCES)
     try:
-        settings = MiniKittiSettings(
-            args.seed, args.frames, tuple(args.image_size), args.lidar_azimuths
-        )
-        made = make_mini_kitti(args.out, settings, args.sequences, args.jobs)
-    except (ValueError, FileExistsError) as error:
+        settings = MiniKittiSettings(**{k: v for k, v in changes.items() if v is not None})
+        made = make_mini_kitti(args.out, settings, sequences, args.jobs)
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    skipped = len(args.sequences) - len(made)
     size = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file())
     print(
-        f"{len(made)} sequences made, {skipped} were there already; {size / 1e6:.0f} MB in {args.out} "
-        f"({time.perf_counter() - start:.0f} s)"
+        f"{len(made)} sequences made, {len(sequences) - len(made)} were there already; "
+        f"{size / 1e6:.0f} MB in {args.out} ({time.perf_counter() - start:.0f} s)"
     )
     return 0
 

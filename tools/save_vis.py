@@ -60,14 +60,18 @@ def prepare_runner(args: argparse.Namespace) -> Runner:
     from htcl.engine.runner import build_runner, load_config
 
     cfg = load_config(args.config, args.cfg_options)
-    if args.split:
-        dataset = cfg.test_dataloader.dataset
-        if "split" not in dataset:
-            raise ValueError(
-                f"{args.config}: test_dataloader.dataset has no key 'split' for --split to set; "
-                "name the data with --cfg-options instead"
-            )
-        dataset.split = args.split
+    if args.split == "train":
+        # The pipeline of validation: pictures show what the network predicts, not augmentation.
+        trained = cfg.train_dataloader.dataset
+        cfg.test_dataloader = cfg.val_dataloader.copy()
+        cfg.test_dataloader.dataset.split = "train"
+        cfg.test_dataloader.dataset.sequences = trained.get("sequences")
+    elif args.split:
+        # The hidden test sequences have a loader of their own: they have no labels.
+        key = "val_dataloader" if args.split == "val" else "submission_dataloader"
+        if key not in cfg:
+            raise ValueError(f"{args.config} has no {key}, which --split {args.split} predicts")
+        cfg.test_dataloader = cfg[key]
     return build_runner(cfg, work_dir=args.work_dir, checkpoint=args.checkpoint)
 
 

@@ -1,10 +1,7 @@
 """HTCL: hierarchical temporal context learning for camera-based 3D semantic scene completion.
 
-Importing this package registers its models, data sets, transforms, metrics and hooks with
-mmdetection3d, so that configs can name them.
+``htcl.plugin`` registers everything with mmdetection3d; configs name it in ``custom_imports``. This
+package itself imports nothing, so that a tool which needs one part does not wait for all.
 """
 
-from htcl import datasets, engine, evaluation, losses, models, visualization
-
-__all__ = ["datasets", "engine", "evaluation", "losses", "models", "visualization"]
 __version__ = "0.1.0"

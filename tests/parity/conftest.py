@@ -58,6 +58,17 @@ def load_fixture() -> Callable[[str], SimpleNamespace]:
 
 
 @pytest.fixture(scope="session")
+def load_manifest() -> Callable[[], list[list]]:
+    """Returns a reader of every entry of a released checkpoint: name, shape, dtype, kind, whether
+    it is trainable."""
+
+    def load() -> list[list]:
+        return json.loads((PARITY_DIR / "checkpoint_manifest.json").read_text())["entries"]
+
+    return load
+
+
+@pytest.fixture(scope="session")
 def load_released_weights() -> Callable[..., None]:
     """Returns ``load(module, meta, released_root, our_root, rules)`` that fills a component with
     the rule's weights.

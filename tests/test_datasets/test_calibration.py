@@ -98,5 +98,7 @@ def test_lidar_poses_move_points_like_camera_poses(kitti_tree: Path):
     calibration = KittiCalibration.from_file(kitti_tree / "sequences/00/calib.txt")
     poses = read_poses(kitti_tree / "sequences/00/poses.txt")
     point = np.array([12.0, -3.0, 0.5, 1.0])
-    through_camera = calibration.lidar_from_camera @ poses[7] @ calibration.camera_from_lidar @ point
+    through_camera = (
+        calibration.lidar_from_camera @ poses[7] @ calibration.camera_from_lidar @ point
+    )
     np.testing.assert_allclose(lidar_poses(poses, calibration)[7] @ point, through_camera)

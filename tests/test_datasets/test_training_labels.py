@@ -16,7 +16,7 @@ def test_invalid_voxels_become_255():
 
 def test_unknown_ids_and_shapes_are_errors():
     raw = np.full((1, 1, 1), 33, dtype=np.uint16)
-    with pytest.raises(ValueError, match="frame.label.*33"):
+    with pytest.raises(ValueError, match=r"frame\.label.*33"):
         make_training_label(raw, np.zeros((1, 1, 1), dtype=bool), source="frame.label")
     with pytest.raises(ValueError, match="shape"):
         make_training_label(raw, np.zeros((1, 1, 2), dtype=bool))

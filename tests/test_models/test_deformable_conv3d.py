@@ -103,3 +103,17 @@ def test_gradients_match_grid_sampling():
 def test_even_kernel_is_refused():
     with pytest.raises(ValueError, match=r"kernel_size=2.*odd"):
         DeformableConv3d(1, 1, kernel_size=2)
+
+
+def test_the_two_ways_of_sampling_agree():
+    """The CPU's grid sampling and torchvision's operator, values and gradients."""
+    layer = DeformableConv3d(4, 2)
+    x = torch.randn(2, 4, 3, 5, 6, requires_grad=True)
+    offsets = (1.5 * torch.randn(2, 54, 3, 5, 6)).requires_grad_()
+    outputs = [layer._sample(x, offsets), layer._sample_on_cpu(x, offsets)]
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=1e-4, atol=1e-5)
+    pull = torch.randn_like(outputs[0])
+    sources = (x, offsets, layer.weight, layer.bias)
+    first, second = (torch.autograd.grad(out, sources, pull) for out in outputs)
+    for one, other in zip(first, second, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)

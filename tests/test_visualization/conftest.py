@@ -16,7 +16,7 @@ def make_result():
         prediction = street()
         prediction[8, 5:8, 1:3] = 0
         prediction[2:4, 6:8, 1] = 6
-        prediction[:, 4, 0] = 11
+        prediction[:, 4, 0] = 17
         entries = {
             "prediction": prediction,
             "ground_truth": truth,

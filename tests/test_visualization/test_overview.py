@@ -33,7 +33,7 @@ def test_rows_add_up(make_result):
 
 
 def test_legend_shows_every_class_colour(make_result):
-    picture = render_overview(make_result())
+    picture = render_overview(make_result(), row_height=160)
     for name, colour in zip(CLASS_NAMES[1:], PALETTE[1:], strict=True):
         assert holds(picture, colour), name
 

@@ -17,7 +17,7 @@ def test_pictures_come_back(tmp_path, ending):
     # An odd size, and one picture that is smaller and one that is larger than the first.
     sizes = [(65, 97), (65, 97), (40, 97), (130, 194)]
     path = write_video(pictures(sizes), tmp_path / "new" / f"08.{ending}", fps=4)
-    read = list(imageio.get_reader(path))
+    read = imageio.mimread(path)
     assert len(read) == 4
     for i, picture in enumerate(read):
         assert abs(picture.shape[0] - 65) <= 1 and abs(picture.shape[1] - 97) <= 1

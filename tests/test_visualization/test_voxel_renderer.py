@@ -79,7 +79,7 @@ def test_the_car_is_drawn_at_the_origin():
 
 
 def test_a_label_without_colour_and_a_wrong_mask_are_errors():
-    with pytest.raises(ValueError, match="label 13 has no colour: the palette has 10"):
+    with pytest.raises(ValueError, match="label 15 has no colour: the palette has 10"):
         VoxelRenderer(street(), ORIGIN, SIZE, PALETTE[:10])
     with pytest.raises(ValueError, match=r"mask has shape \(2, 2, 2\)"):
         VoxelRenderer(street(), ORIGIN, SIZE, PALETTE, np.ones((2, 2, 2), bool))

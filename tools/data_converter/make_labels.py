@@ -16,8 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from htcl.datasets.frame_jobs import run_jobs
-from htcl.datasets.layout import ROOT_VARIABLE, KittiLayout
-from htcl.datasets.semantic_kitti import SPLITS
+from htcl.datasets.layout import ROOT_VARIABLE, SPLITS, KittiLayout
 from htcl.datasets.training_labels import SCALES, downsample_labels, make_training_label
 from htcl.datasets.voxel_files import atomic_write, read_voxel_labels, read_voxel_mask
 
@@ -151,7 +150,8 @@ def main(argv: list[str] | None = None) -> int:
         layout = KittiLayout(root, lidarseg_root=args.lidarseg_root, label_root=args.out)
         sequences = select_sequences(layout, args.sequences)
     except FileNotFoundError as error:
-        print(f"make_labels: {error}", file=sys.stderr)
+        hint = "" if args.data_root else f" (give --data-root, or set {ROOT_VARIABLE})"
+        print(f"make_labels: {error}{hint}", file=sys.stderr)
         return 1
     jobs, finished = find_jobs(layout, sequences, args.scales, args.overwrite)
     results = run_jobs(

@@ -222,7 +222,8 @@ def main(argv: list[str] | None = None) -> int:
         layout = KittiLayout(root, args.velodyne_root, args.lidarseg_root)
         jobs, finished = find_jobs(layout, args)
     except FileNotFoundError as error:
-        print(f"voxelize_scans: {error}", file=sys.stderr)
+        hint = "" if args.data_root else f" (give --data-root, or set {ROOT_VARIABLE})"
+        print(f"voxelize_scans: {error}{hint}", file=sys.stderr)
         return 1
     function = partial(
         convert,

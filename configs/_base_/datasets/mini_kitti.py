@@ -6,7 +6,7 @@ val_sequences = ("08", "09")
 train_pipeline = [
     dict(
         type="LoadStereoImages",
-        input_size=(128, 416),
+        input_size=(96, 320),
         temporal_frames="network",
         pixel_convention="centre",
         size_rounding="round",

@@ -2,7 +2,7 @@
 point_cloud_range = (0.0, -25.6, -2.0, 51.2, 25.6, 4.4)
 depth_bins = dict(start=2.0, stop=50.0, step=1.0)
 context_channels = 32
-voxel_channels = 96
+voxel_channels = 48
 
 model = dict(
     type="HTCL",
@@ -32,8 +32,8 @@ model = dict(
         type="StereoDepth",
         depth_bins=depth_bins,
         input_size=(96, 312),
-        max_disparity=72,
-        base_width=4,
+        max_disparity=48,
+        base_width=2,
         plane_depths="depth_bins",
         disparity_scale="geometry",
         align_corners=True,
@@ -45,7 +45,7 @@ model = dict(
         type="LiftSplat",
         point_cloud_range=point_cloud_range,
         voxel_size=0.8,
-        input_size=(128, 416),
+        input_size=(96, 320),
         downsample=8,
         depth_bins=depth_bins,
         index_rounding="floor",
@@ -62,9 +62,9 @@ model = dict(
         discard_behind=True,
         align_corners=False,
         affinity=dict(type="PatternAffinity", dilations=(1, 2, 4), independent_learners=True),
-        refinement=dict(type="AffinityRefinement", deformable=True),
+        refinement=dict(type="AffinityRefinement", hidden_channels=4, deformable=True),
         pre_hourglass=dict(hidden_channels=8, expand_channels=16, out_channels=16),
-        voxel_hourglass=dict(hidden_channels=16, expand_channels=32, out_channels=voxel_channels),
+        voxel_hourglass=dict(hidden_channels=8, expand_channels=16, out_channels=voxel_channels),
     ),
     voxel_encoder=dict(
         type="VoxelResNet3D",
@@ -73,12 +73,12 @@ model = dict(
         blocks_per_stage=1,
         num_groups=8,
     ),
-    voxel_neck=dict(type="VoxelFPN", in_channels=(32, 64, 128), out_channels=32, num_groups=8),
+    voxel_neck=dict(type="VoxelFPN", in_channels=(32, 64, 128), out_channels=16, num_groups=8),
     temporal_fusion=dict(type="TemporalVoxelAttention", channels=voxel_channels, gate_init=0.0),
     head=dict(
         type="OccupancyHead",
         in_channels=voxel_channels,
-        mid_channels=48,
+        mid_channels=32,
         num_classes=20,
         num_groups=8,
         point_supervision=dict(

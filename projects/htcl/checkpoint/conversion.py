@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -18,7 +19,15 @@ from htcl.checkpoint.released import (
     is_released,
     unwrap_state_dict,
 )
+from htcl.engine.runner import load_config
+from mmdet3d.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from torch import Tensor
+
+_VIEW = "img_view_transformer"
+_SWEEP = f"{_VIEW}.temporal_encoder.encoder.backprojector"
+_CLASSIFIER = f"{_VIEW}.temporal_encoder.pose_enc.encoder.fc"
 
 
 def convert_file(
@@ -36,7 +45,7 @@ def convert_file(
         target: File to write: ``{'state_dict': ..., 'meta': ...}``, tensors and text only.
         config: Config of the network that names and shapes must fit.
         reverse: From our names to the released ones.
-        use_ema: Take the moving averages where the file has them.
+        use_ema: Take the moving averages of an mmcv 1.x file.
 
     Returns:
         A report: what was found, renamed and dropped, and why.
@@ -46,26 +55,29 @@ def convert_file(
         ValueError: If the file is of no known kind or does not fit; every misfit is listed.
     """
     state = unwrap_state_dict(load_checkpoint_file(source), use_ema)
-    network = _network_state(config)
-    if reverse:
-        if is_released(state):
-            raise ValueError(f"{str(source)!r} has the released names already; omit --reverse")
-        kind, checked, expected = "checkpoint of this project", state, network
-        converted = convert_to_released(state, released_constants(config))
-    elif is_released(state):
-        kind, converted = "released HTCL checkpoint", convert_released(state)
-        checked, expected = converted.state, network
-    elif is_image_classifier(state):
-        kind, converted = "mmcls EfficientNet checkpoint", convert_classifier(state)
-        checked = converted.state
-        expected = {k: v for k, v in network.items() if k.startswith("img_backbone.")}
-    else:
+    if not reverse and not is_released(state) and not is_image_classifier(state):
         raise ValueError(
             f"{str(source)!r} is neither a released HTCL checkpoint (img_view_transformer.*) nor "
             f"an mmcls EfficientNet (backbone.layers.*); its first names are {sorted(state)[:5]}. "
-            "For a checkpoint of this project give --reverse."
+            "A checkpoint of this project needs no conversion, except back, with --reverse."
         )
-    problems = compare_states(checked, expected)
+    if reverse and is_released(state):
+        raise ValueError(f"{str(source)!r} has the released names already; leave --reverse out")
+    cfg = load_config(config)
+    network = network_state(cfg)
+    if reverse:
+        kind = "checkpoint of this project"
+        problems = compare_states(state, network)
+        converted = convert_to_released(state, released_constants(cfg))
+    elif is_released(state):
+        kind, converted = "released HTCL checkpoint", convert_released(state)
+        problems = compare_states(converted.state, network)
+        problems += _compare_constants(state, released_constants(cfg))
+    else:
+        kind, converted = "mmcls EfficientNet checkpoint", convert_classifier(state)
+        ours = "img_backbone."
+        backbone = {k.removeprefix("img_"): v for k, v in network.items() if k.startswith(ours)}
+        problems = compare_states(converted.state, backbone)
     if problems:
         raise ValueError(
             f"{str(source)!r} ({kind}) does not fit {str(config)!r}, {len(problems)} differences:\n"
@@ -75,61 +87,76 @@ def convert_file(
     return _report(kind, source, target, converted)
 
 
-def released_constants(config: str | Path) -> dict[str, Tensor]:
+def network_state(cfg: Config) -> dict[str, Tensor]:
+    """Names and shapes of a config's network: its state dict, untrained."""
+    init_default_scope(cfg.get("default_scope", "mmdet3d"))
+    return MODELS.build(cfg.model).state_dict()
+
+
+def released_constants(cfg: Config) -> dict[str, Tensor]:
     """The constants that a released state dict holds beside weights, from a config's geometry.
 
     Args:
-        config: A config of the released graph.
+        cfg: A config of the released graph.
 
     Returns:
         ``dx``, ``bx``, ``nx``, ``frustum``, the pixel grid of the plane sweep, and zeros for the
         pose network's classification layer, which nothing uses.
     """
-    model = _build_model(config)
-    view = model.view_transformer
-    root = "img_view_transformer"
-    size = torch.tensor(view.grid.size)
-    lower = torch.tensor(view.grid.lower)
-    frustum = view.frustum()
-    bins, height, width = frustum.shape[0], frustum.shape[1] * 2, frustum.shape[2] * 2
+    init_default_scope(cfg.get("default_scope", "mmdet3d"))
+    view = MODELS.build(cfg.model.view_transformer)
+    size, lower = torch.tensor(view.grid.size), torch.tensor(view.grid.lower)
+    # The released sweep works on a map of a quarter of the image size.
+    height, width = (length // 4 for length in view.input_size)
     rows, columns = torch.meshgrid(
         torch.arange(height, dtype=torch.float32),
         torch.arange(width, dtype=torch.float32),
         indexing="ij",
     )
-    sweep = f"{root}.temporal_encoder.encoder.backprojector"
-    classifier = f"{root}.temporal_encoder.pose_enc.encoder.fc"
+    planes = cfg.model.temporal.get("num_planes") or view.depth_bins.num
     return {
-        f"{root}.dx": size,
-        f"{root}.bx": lower + size / 2,
-        f"{root}.nx": torch.tensor(view.grid.shape, dtype=torch.float32),
-        f"{root}.frustum": frustum,
-        f"{sweep}.id_coords": torch.stack([columns, rows]),
-        f"{sweep}.ones": torch.ones(bins, 1, height * width),
-        f"{classifier}.weight": torch.zeros(1000, 512),
-        f"{classifier}.bias": torch.zeros(1000),
+        f"{_VIEW}.dx": size,
+        f"{_VIEW}.bx": lower + size / 2,
+        f"{_VIEW}.nx": torch.tensor(view.grid.shape, dtype=torch.float32),
+        f"{_VIEW}.frustum": view.frustum().float(),
+        f"{_SWEEP}.id_coords": torch.stack([columns, rows]),
+        f"{_SWEEP}.ones": torch.ones(planes, 1, height * width),
+        f"{_CLASSIFIER}.weight": torch.zeros(1000, 512),
+        f"{_CLASSIFIER}.bias": torch.zeros(1000),
     }
 
 
-def _build_model(config: str | Path) -> torch.nn.Module:
-    from htcl.engine.runner import load_config
-    from mmdet3d.registry import MODELS
-    from mmengine.registry import init_default_scope
-
-    cfg = load_config(config)
-    init_default_scope(cfg.get("default_scope", "mmdet3d"))
-    return MODELS.build(cfg.model)
-
-
-def _network_state(config: str | Path) -> dict[str, Tensor]:
-    return _build_model(config).state_dict()
+def _compare_constants(
+    state: Mapping[str, Tensor], constants: Mapping[str, Tensor]
+) -> list[str]:
+    """Lists geometric constants of a file that contradict the config, which replaces them."""
+    lines = []
+    for key, expected in constants.items():
+        found = state.get(key)
+        if found is None or key.startswith(_CLASSIFIER):
+            continue
+        if found.shape != expected.shape:
+            lines.append(
+                f"wrong constant: {key} is {tuple(found.shape)}, the config's geometry gives "
+                f"{tuple(expected.shape)}"
+            )
+        elif not torch.allclose(found.float(), expected, rtol=1e-5, atol=1e-4):
+            difference = (found.float() - expected).abs().max()
+            lines.append(
+                f"wrong constant: {key} differs from the config's geometry by up to {difference:.4g}"
+            )
+    return lines
 
 
 def _save(content: dict, target: Path) -> None:
+    """Writes under another name first, so that a broken run leaves no broken file."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".part")
-    torch.save(content, partial)
-    os.replace(partial, target)
+    try:
+        torch.save(content, partial)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _report(kind: str, source: str | Path, target: str | Path, converted: ConvertedState) -> str:

@@ -7,6 +7,7 @@ hold a few harmless classes besides (logged values, numpy scalars); exactly thes
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,16 @@ def _history_buffer_method(owner: Any, name: str) -> Any:
     return getattr(owner, name)
 
 
-_PLAIN_CLASSES: list[Any] = [
+_multiarray = np._core.multiarray
+_NUMPY_CLASSES: list[Any] = [
     np.ndarray,
     np.dtype,
-    np._core.multiarray._reconstruct,
-    np._core.multiarray.scalar,
     *(type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")),
+    _multiarray._reconstruct,
+    _multiarray.scalar,
+    # The same two as numpy 1 named them.
+    (_multiarray._reconstruct, "numpy.core.multiarray._reconstruct"),
+    (_multiarray.scalar, "numpy.core.multiarray.scalar"),
 ]
 _MMENGINE_CLASSES: list[Any] = [
     HistoryBuffer,
@@ -58,17 +63,18 @@ def load_checkpoint_file(path: str | Path, map_location: Any = "cpu") -> dict[st
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint {str(path)!r} does not exist")
     try:
-        with torch.serialization.safe_globals([*_PLAIN_CLASSES, *_MMENGINE_CLASSES]):
+        with torch.serialization.safe_globals([*_NUMPY_CLASSES, *_MMENGINE_CLASSES]):
             content = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).split("WeightsUnpickler error:")[-1].strip().splitlines()[0]
         raise ValueError(
-            f"{str(path)!r} is refused: it holds objects other than tensors and plain containers, "
-            f"and loading those could run foreign code ({reason}). Ask its author for a file with "
-            "the state dict alone."
+            f"{str(path)!r} is refused: it holds objects other than tensors and plain containers "
+            f"({_culprit(error)}), and loading those could run foreign code. Ask its author for a "
+            "file with the state dict alone."
         ) from error
-    except (RuntimeError, EOFError) as error:
-        raise ValueError(f"{str(path)!r} is not a readable checkpoint: {error}") from error
+    except (RuntimeError, EOFError, LookupError, ValueError) as error:
+        # torch's message goes on with advice to load the file without the check.
+        reason = str(error).split(" In PyTorch")[0] or type(error).__name__
+        raise ValueError(f"{str(path)!r} is not a readable checkpoint: {reason}") from error
     if not isinstance(content, dict):
         raise ValueError(
             f"{str(path)!r} holds a {type(content).__name__}; expected a dict of tensors or a "
@@ -77,7 +83,24 @@ def load_checkpoint_file(path: str | Path, map_location: Any = "cpu") -> dict[st
     return content
 
 
-def _load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
+def _culprit(error: Exception) -> str:
+    """The part of torch's long message that names what it refused."""
+    names = re.findall(r"GLOBAL (\S+)", str(error))
+    detail = str(error).split("WeightsUnpickler error:")[-1].strip()
+    return names[0] if names else detail.split("\n")[0]
+
+
+def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Reads a local checkpoint for mmengine and renames a released one on the fly.
+
+    Args:
+        filename: Path of the file.
+        map_location: As for :func:`torch.load`.
+
+    Returns:
+        The file's content; of a released checkpoint only the weights, under our names. Entries that
+        no rule knows keep their names, so that mmengine lists them with all other misfits.
+    """
     content = load_checkpoint_file(filename, map_location)
     state = unwrap_state_dict(content)
     if not is_released(state):
@@ -85,7 +108,7 @@ def _load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
     converted = convert_released(state)
     print_log(
         f"{filename} is a released HTCL checkpoint: {len(converted.state)} entries renamed, "
-        f"{len(converted.dropped)} constants dropped",
+        f"{len(converted.dropped)} constants dropped, which the config determines",
         logger="current",
     )
     return {"state_dict": converted.state, "meta": {}}
@@ -93,4 +116,4 @@ def _load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
 
 def register_checkpoint_loader() -> None:
     """Makes mmengine read local checkpoints through this module, wherever it loads one."""
-    CheckpointLoader.register_scheme(prefixes="", loader=_load_from_local, force=True)
+    CheckpointLoader.register_scheme(prefixes="", loader=load_from_local, force=True)

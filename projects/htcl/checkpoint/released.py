@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from htcl.checkpoint import released_depth, released_temporal, released_voxel
 from htcl.checkpoint.key_rules import KeyRenamer, KeyRule
 from torch import Tensor
@@ -19,9 +19,11 @@ DROPPED: dict[str, str] = {
 }
 # Name parts that only the released detector has.
 _RELEASED_ROOTS = ("img_view_transformer.", "pts_bbox_head.", "img_bev_encoder_backbone.")
-_CLASSIFIER_ROOT = "backbone.layers."
-_CONTAINER_KEYS = ("state_dict", "model_state_dict", "model", "net")
-_WRAPPER_PREFIXES = ("module.", "model.")
+_CLASSIFIER_BACKBONE = "backbone.layers."
+_CLASSIFIER_HEAD = "head."
+_CONTAINER_KEYS = ("state_dict", "model_state_dict", "model", "net", "ema_state_dict")
+_WRAPPER_PREFIXES = re.compile(r"^(module\.|model\.)+")
+_AVERAGE_PREFIX = "ema_"
 
 
 @dataclass
@@ -29,48 +31,56 @@ class ConvertedState:
     """Outcome of a conversion.
 
     Attributes:
-        state: Entries under their new names.
+        state: Entries under their new names; those that no rule knows keep their old one, so that
+            a comparison with the network lists them together with all other misfits.
         dropped: Entries left out, each with the reason.
     """
 
     state: dict[str, Tensor]
-    dropped: dict[str, str]
+    dropped: dict[str, str] = field(default_factory=dict)
 
 
 def unwrap_state_dict(content: Mapping[str, Any], use_ema: bool = False) -> dict[str, Tensor]:
     """Finds the flat state dict in a checkpoint's content.
 
-    Accepts a bare state dict or one under ``state_dict`` (``model``, ``net``), the prefixes that
-    data-parallel wrappers add (``module.``), and exponential moving averages: mmengine's
-    ``ema_state_dict`` and the ``ema_`` buffers of mmcv 1.x.
+    Accepts a bare state dict or one under ``state_dict`` (``model``, ``net``, ...), and the
+    prefixes that wrappers add (``module.``).
+
+    Exponential moving averages come in two forms. mmengine stores the averages as the
+    ``state_dict`` and the latest weights as the ``ema_state_dict``, so that nothing is to be
+    chosen. mmcv 1.x stores both beside each other, the second copy with the prefix ``ema_`` and
+    dots turned into underscores; which of the two is the average depended on the order of its
+    hooks, normally the second.
 
     Args:
         content: What the file holds.
-        use_ema: Take the moving averages where the file has them.
+        use_ema: Take the ``ema_`` copies of mmcv 1.x in place of the plain entries.
 
     Returns:
         Tensors by name, without wrapper prefixes and without ``ema_`` copies.
+
+    Raises:
+        ValueError: If averages are asked for and the file has none.
     """
-    state: Mapping[str, Any] = content
-    if use_ema and isinstance(content.get("ema_state_dict"), Mapping):
-        state = content["ema_state_dict"]
-    else:
-        for key in _CONTAINER_KEYS:
-            if isinstance(content.get(key), Mapping):
-                state = content[key]
-                break
-    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-    for prefix in _WRAPPER_PREFIXES:
-        if any(key.startswith(prefix) for key in tensors):
-            tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
-    averages = {key: value for key, value in tensors.items() if key.startswith("ema_")}
-    plain = {key: value for key, value in tensors.items() if key not in averages}
-    if use_ema:
-        for key in plain:
-            plain[key] = averages.get("ema_" + key.replace(".", "_"), plain[key])
+    nested = (content[key] for key in _CONTAINER_KEYS if isinstance(content.get(key), Mapping))
+    found: Mapping[str, Any] = next(nested, content)
+    tensors = {
+        _WRAPPER_PREFIXES.sub("", key): value
+        for key, value in found.items()
+        if isinstance(value, Tensor)
+    }
+    state = {k: v for k, v in tensors.items() if not k.startswith(_AVERAGE_PREFIX)}
     # mmengine's averaged model counts its updates beside the weights.
-    plain.pop("steps", None)
-    return plain
+    state.pop("steps", None)
+    if use_ema and len(state) < len(tensors):
+        # Buffers (running statistics) are not averaged and have no copy.
+        return {k: tensors.get(_AVERAGE_PREFIX + k.replace(".", "_"), v) for k, v in state.items()}
+    if use_ema and "ema_state_dict" not in content:
+        raise ValueError(
+            "the checkpoint holds no moving averages (neither 'ema_' entries nor an "
+            "'ema_state_dict'); leave --ema out"
+        )
+    return state
 
 
 def is_released(state: Iterable[str]) -> bool:
@@ -80,7 +90,7 @@ def is_released(state: Iterable[str]) -> bool:
 
 def is_image_classifier(state: Iterable[str]) -> bool:
     """Whether the names are those of an mmcls EfficientNet (the ImageNet file of the release)."""
-    return any(key.startswith(_CLASSIFIER_ROOT) for key in state)
+    return any(key.startswith(_CLASSIFIER_BACKBONE) for key in state)
 
 
 def convert_released(state: Mapping[str, Tensor]) -> ConvertedState:
@@ -91,58 +101,28 @@ def convert_released(state: Mapping[str, Tensor]) -> ConvertedState:
 
     Returns:
         The renamed entries and the dropped constants.
-
-    Raises:
-        ValueError: If names are unknown; all of them are listed.
     """
-    renamer = KeyRenamer(RULES)
-    reasons = KeyRenamer([KeyRule(key, key) for key in DROPPED])
-    converted, dropped, unknown = {}, {}, []
-    for key, value in state.items():
-        if reasons(key) is not None:
-            dropped[key] = dropped_reason(key)
-        elif (name := renamer(key)) is not None:
-            converted[name] = value
-        else:
-            unknown.append(key)
-    if unknown:
-        raise ValueError(
-            f"{len(unknown)} entries of the checkpoint belong to no part of the released network: "
-            + ", ".join(sorted(unknown))
-        )
-    return ConvertedState(converted, dropped)
+    rename = KeyRenamer(RULES)
+    kept = {rename(key) or key: value for key, value in state.items() if key not in DROPPED}
+    return ConvertedState(kept, {key: DROPPED[key] for key in state if key in DROPPED})
 
 
 def convert_to_released(
-    state: Mapping[str, Tensor], constants: Mapping[str, Tensor] | None = None
+    state: Mapping[str, Tensor], constants: Mapping[str, Tensor]
 ) -> ConvertedState:
     """Renames our state dict to the released names.
 
     Args:
         state: Our names.
-        constants: Values for the released constants that our network has no entry for.
+        constants: The released constants that our network has no entry for.
 
     Returns:
         The renamed entries with the constants; nothing is dropped.
-
-    Raises:
-        ValueError: If names are unknown; all of them are listed.
     """
-    renamer = KeyRenamer(RULES, reverse=True)
-    converted: dict[str, Tensor] = dict(constants or {})
-    unknown = []
-    for key, value in state.items():
-        name = renamer(key)
-        if name is None:
-            unknown.append(key)
-        else:
-            converted[name] = value
-    if unknown:
-        raise ValueError(
-            f"{len(unknown)} entries have no counterpart in the released network (was the "
-            f"checkpoint trained with another config?): {', '.join(sorted(unknown))}"
-        )
-    return ConvertedState(converted, {})
+    rename = KeyRenamer(RULES, reverse=True)
+    return ConvertedState(
+        {**{rename(key) or key: value for key, value in state.items()}, **constants}
+    )
 
 
 def convert_classifier(state: Mapping[str, Tensor]) -> ConvertedState:
@@ -152,26 +132,15 @@ def convert_classifier(state: Mapping[str, Tensor]) -> ConvertedState:
         state: Names such as ``backbone.layers.0.conv.weight`` and ``head.fc.weight``.
 
     Returns:
-        ``img_backbone.*`` entries; the classification head is dropped.
+        The ``backbone.*`` entries under the same names, which are those that
+        ``model.img_backbone.init_cfg`` looks for; the classification head is dropped.
     """
-    converted, dropped = {}, {}
-    for key, value in state.items():
-        if key.startswith("backbone."):
-            converted[f"img_{key}"] = value
-        else:
-            dropped[key] = "classification head of the ImageNet network"
-    return ConvertedState(converted, dropped)
+    kept = {key: value for key, value in state.items() if not key.startswith(_CLASSIFIER_HEAD)}
+    reason = "classification head of the ImageNet network"
+    return ConvertedState(kept, {key: reason for key in state if key not in kept})
 
 
-def dropped_reason(key: str) -> str:
-    """Why a released entry has no counterpart; the longest matching template decides."""
-    matching = [t for t in DROPPED if KeyRenamer([KeyRule(t, t)])(key) is not None]
-    return DROPPED[max(matching, key=len)]
-
-
-def compare_states(
-    actual: Mapping[str, Tensor], expected: Mapping[str, Tensor | torch.Size]
-) -> list[str]:
+def compare_states(actual: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
     """Lists every difference in names and shapes between two state dicts.
 
     Args:
@@ -184,7 +153,7 @@ def compare_states(
     lines = [f"missing: {key}" for key in expected if key not in actual]
     lines += [f"unexpected: {key}" for key in actual if key not in expected]
     for key, value in expected.items():
-        shape = tuple(getattr(value, "shape", value))
-        if key in actual and tuple(actual[key].shape) != shape:
-            lines.append(f"wrong shape: {key} is {tuple(actual[key].shape)}, expected {shape}")
+        if key in actual and actual[key].shape != value.shape:
+            shape, wanted = tuple(actual[key].shape), tuple(value.shape)
+            lines.append(f"wrong shape: {key} is {shape}, expected {wanted}")
     return lines

@@ -7,6 +7,14 @@ from pathlib import Path
 
 ROOT_VARIABLE = "SEMANTICKITTI_ROOT"
 
+# The official splits; the test sequences have no labels.
+SPLITS = {
+    "train": ("00", "01", "02", "03", "04", "05", "06", "07", "09", "10"),
+    "val": ("08",),
+    "trainval": ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10"),
+    "test": ("11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21"),
+}
+
 # Folder of each kind of per-frame file inside a sequence folder, and the suffix of the files.
 _FRAME_FILES = {
     "image_2": ("image_2", ".png"),

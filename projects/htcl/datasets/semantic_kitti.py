@@ -15,14 +15,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from .labels import CLASS_NAMES, PALETTE
-from .layout import KittiLayout
-
-SPLITS = {
-    "train": ("00", "01", "02", "03", "04", "05", "06", "07", "09", "10"),
-    "val": ("08",),
-    "trainval": ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10"),
-    "test": ("11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21"),
-}
+from .layout import SPLITS, KittiLayout
 
 _MAX_LISTED = 20
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from htcl.checkpoint.loading import register_checkpoint_loader
 from htcl.engine.distributed import set_up_launcher
 from mmengine.config import Config
@@ -78,6 +79,7 @@ def build_runner(
             if isinstance(part, dict):
                 part.pop("init_cfg", None)
     runner = Runner.from_cfg(cfg)
+    _choose_deterministic_operators()
     if checkpoint is not None:
         try:
             runner.load_checkpoint(str(checkpoint), map_location="cpu", strict=True)
@@ -88,3 +90,15 @@ def build_runner(
                 "names it), and the same --cfg-options for the model."
             ) from error
     return runner
+
+
+def _choose_deterministic_operators() -> None:
+    """Makes CPU runs repeatable to the bit, in whatever order the threads work.
+
+    CUDA has no deterministic version of some operators (the backward passes of sampling and of
+    trilinear resizing), so that the same switch would end or slow down a run there.
+    """
+    if not torch.cuda.is_available():
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        # Filling fresh memory only serves to find code that reads it unwritten.
+        torch.utils.deterministic.fill_uninitialized_memory = False

@@ -75,7 +75,8 @@ def _transpose(samples: Sequence[Mapping[str, Tensor]]) -> dict[str, list[Tensor
     for index, sample in enumerate(samples):
         if set(sample) != keys:
             raise ValueError(
-                f"sample {index} of the batch has the keys {sorted(sample)}, sample 0 has {sorted(keys)}: "
+                f"sample {index} of the batch has the keys {sorted(sample)}, "
+                f"sample 0 has {sorted(keys)}: "
                 "all samples of a batch must come from the same pipeline"
             )
     return {key: [sample[key] for sample in samples] for key in samples[0]}

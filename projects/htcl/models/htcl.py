@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from htcl.models.depth.camera_vector import camera_vector
 from mmdet3d.models.segmentors.base import Base3DSegmentor
 from mmdet3d.registry import MODELS
 from mmdet3d.structures import Det3DDataSample
 from mmengine.structures import BaseDataElement
 from torch import Tensor
+
+from htcl.models.depth.camera_vector import camera_vector
 
 Config = dict[str, Any]
 

@@ -17,7 +17,7 @@ from htcl.visualization.result_file import FrameResult
 # Taubin's smoothing (Taubin, "A Signal Processing Approach to Fair Surface Design", SIGGRAPH 1995)
 # takes the stairs of the voxels away without shrinking; blurring the grid instead would swallow
 # poles, which are one voxel thick.
-SMOOTHING_STEPS = 12
+SMOOTHING_STEPS = 5
 
 
 def class_mesh(

@@ -6,6 +6,7 @@ Coordinates are those of road.py: s along the street, d to its left, metres.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from .vehicles import bus, car, trailer, truck
 
 __all__ = ["Furnisher"]
 
+Maker = Callable[[np.random.Generator], Mesh]
+
+# Half of the corridor that the drive needs, metres.
 _EGO_HALF_WIDTH = 1.35
 
 
@@ -98,7 +102,7 @@ class Furnisher:
         if half is not None:
             self._taken = np.vstack([self._taken, (s, d, *half)])
 
-    def _try(self, make, s: float, d: float, yaw: float, half: tuple[float, float]) -> bool:
+    def _try(self, make: Maker, s: float, d: float, yaw: float, half: tuple[float, float]) -> bool:
         """Place ``make(rng)`` if there is room."""
         along = abs(np.cos(yaw)) * half[0] + abs(np.sin(yaw)) * half[1]
         across = abs(np.sin(yaw)) * half[0] + abs(np.cos(yaw)) * half[1]
@@ -195,12 +199,11 @@ class Furnisher:
 
     def _wanted_objects(self) -> None:
         """Place the planned number of each object within the part of the street that is seen."""
+        # Long vehicles on the opposite lane would hide half of the street.
+        large = ("parking", "lot") if any(self.layout.style.parking) else ("lot", "opposite")
         makers = {
-            RawLabel.TRUCK: (truck, ("parking", "parking", "parking", "lot", "opposite")),
-            RawLabel.OTHER_VEHICLE: (
-                self._other_vehicle,
-                ("parking", "parking", "parking", "lot", "opposite"),
-            ),
+            RawLabel.TRUCK: (truck, large),
+            RawLabel.OTHER_VEHICLE: (self._other_vehicle, large),
             RawLabel.CAR: (car, ("opposite", "parking", "lot")),
             RawLabel.SIGN: (traffic_sign, ("sign",)),
             RawLabel.POLE: (lamp_post, ("kerb",)),

@@ -6,6 +6,7 @@ import multiprocessing
 import queue
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from multiprocessing import forkserver
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,8 @@ def make_mini_kitti(
         return []
     total = sum(num_steps(settings, name) for name in missing)
     with tqdm(total=total, unit="frame", desc=f"mini KITTI, {len(missing)} sequences") as bar:
+        if jobs > 1:
+            _start_fork_server()
         # Compile before the processes start, or each of them would.
         warm_up()
         empty = np.zeros((1, 3), dtype=np.float32), np.zeros(1, dtype=np.uint32), np.eye(4)
@@ -79,8 +82,8 @@ def _is_finished(root: Path, sequence: str, settings: MiniKittiSettings) -> bool
         )
     if marker.read_text() != settings.as_json(sequence):
         raise FileExistsError(
-            f"{folder} was made with other settings (see {marker.name} in it). Delete that folder to make it "
-            "again, or choose another output folder; nothing was changed."
+            f"{folder} was made with other settings (see {marker.name} in it). Delete that folder "
+            "to make it again, or choose another output folder; nothing was changed."
         )
     return True
 
@@ -97,6 +100,16 @@ def _work(root: Path, sequence: str, settings: MiniKittiSettings) -> None:
     write_sequence(root, sequence, settings, _reports[0].put)
 
 
+def _start_fork_server() -> None:
+    """Let the parent of the workers import this module while this process compiles.
+
+    A fork of this process could inherit locked thread pools (ray caster, OpenMP); a fork server is
+    a clean process.
+    """
+    multiprocessing.set_forkserver_preload([__name__])
+    forkserver.ensure_running()
+
+
 def _run_parallel(
     root: Path,
     sequences: list[str],
@@ -104,9 +117,7 @@ def _run_parallel(
     jobs: int,
     update: Callable[[int], None],
 ) -> None:
-    # A fork of this process could inherit locked thread pools (ray caster, OpenMP); a fork server is a clean process.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
     reports = context.Queue()
     # Long sequences first, so that no process works alone at the end.
     order = sorted(sequences, key=lambda name: -num_steps(settings, name))
@@ -137,28 +148,35 @@ def _drain(reports: multiprocessing.Queue, update: Callable[[int], None]) -> Non
 def _readme(root: Path, settings: MiniKittiSettings, sequences: Sequence[str]) -> str:
     """Describe the data set (also sequences that earlier runs made)."""
     made = {path.parent.name for path in root.glob(f"sequences/*/{MARKER}")}
-    names = sorted(made | set(sequences))
-    rows = [
-        f"| {name} | {'test, no labels' if is_test(name) else 'labelled'} | {style_of(int(name)).name} |"
-        for name in names
-    ]
+    rows = []
+    for name in sorted(made | set(sequences)):
+        split = "test, no labels" if is_test(name) else "labelled"
+        rows.append(f"| {name} | {split} | {style_of(int(name)).name} |")
     height, width = settings.image_size
-    return (
-        f"""# Mini KITTI: SYNTHETIC data
+    return _README.format(
+        seed=settings.seed,
+        width=width,
+        height=height,
+        columns=settings.lidar_azimuths,
+        table="\n".join(rows),
+    )
 
-Nothing here was recorded: a program drew these streets (tools/make_mini_kitti.py, seed {settings.seed}). The files have the
-layout, formats, units and label ids of SemanticKITTI, so that every program for SemanticKITTI runs on them. Numbers measured
-on this data say nothing about real streets; never quote them as SemanticKITTI results.
 
-* Images {width} x {height} (KITTI's field of view, baseline 0.54 m), lidar 64 beams x {settings.lidar_azimuths} columns, 10 Hz.
+_README = """# Mini KITTI: SYNTHETIC data
+
+Nothing here was recorded: a program drew these streets (tools/make_mini_kitti.py, seed {seed}).
+The files have the layout, formats, units and label ids of SemanticKITTI, so that every program for
+SemanticKITTI runs on them. Numbers measured on this data say nothing about real streets; never
+quote them as SemanticKITTI results.
+
+* Images {width} x {height} (KITTI's field of view, baseline 0.54 m), lidar 64 beams x {columns}
+  columns, 10 Hz.
 * The world is static: no vehicle or person moves, so no moving class (252-259) occurs.
-* voxels/ of a frame gathers scans from 10 m behind to 54 m ahead. Some of these scans lie beyond the first or last stored
-  frame; they are not stored.
+* voxels/ of a frame gathers scans from 10 m behind to 54 m ahead. Some of these scans lie before
+  the first or beyond the last stored frame; they are not stored.
 * Each sequence folder has a SYNTHETIC.json with the settings that made it.
 
 | sequence | split | street |
 | --- | --- | --- |
+{table}
 """
-        + "\n".join(rows)
-        + "\n"
-    )

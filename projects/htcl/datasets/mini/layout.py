@@ -55,8 +55,8 @@ class StreetLayout:
         self._ensure_kinds()
 
     def zone(self, side: int, name: str) -> tuple[float, float]:
-        """Return the smallest and largest |d| of road, parking, verge, sidewalk or yard on a
-        side.""" index = 0 if side < 0 else 1
+        """Return the smallest and largest abs(d) of a strip: road, parking, verge, ..., yard."""
+        index = 0 if side < 0 else 1
         widths = {
             "road": self.style.road_half_width,
             "parking": self.style.parking[index],

@@ -42,8 +42,7 @@ class Rig:
 
 
 def make_rig(rng: np.random.Generator, image_size: tuple[int, int]) -> Rig:
-    """Draw a rig: KITTI's field of view, baseline 0.54 m; each sequence has its own small mounting
-    errors.
+    """Draw a rig with KITTI's field of view, a baseline of 0.54 m and small mounting errors.
 
     Args:
         rng: Random generator.

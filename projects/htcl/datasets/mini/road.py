@@ -42,7 +42,7 @@ class Road:
         self._s = np.arange(start, end + _STEP, _STEP)
         curvature = np.zeros_like(self._s)
         for middle, length, angle in bends:
-            # A raised cosine has no curvature jump; its integral is half of its length.
+            # A raised cosine bends without a jump of the curvature; its integral is the angle.
             phase = np.clip((self._s - middle) / length, -0.5, 0.5)
             curvature += angle / length * (1 + np.cos(2 * np.pi * phase))
         heading = np.concatenate([[0.0], np.cumsum(curvature[:-1] + curvature[1:]) * _STEP / 2])

@@ -21,7 +21,7 @@ from .settings import MiniKittiSettings, is_test
 from .street_scene import StreetScene
 from .trajectory import FRAME_INTERVAL, drive_poses, relative_poses
 
-__all__ = ["MARKER", "num_steps", "write_sequence"]
+__all__ = ["MARKER", "SequenceWriter", "num_steps", "write_sequence"]
 
 MARKER = "SYNTHETIC.json"
 # The ground truth of a frame gathers the scans of this stretch of the drive (metres behind and
@@ -60,13 +60,22 @@ def write_sequence(
     partial = root / "sequences" / f".{sequence}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    _SequenceWriter(partial, sequence, settings, progress).write()
+    SequenceWriter(partial, sequence, settings, progress).write()
     (partial / MARKER).write_text(settings.as_json(sequence))
     partial.rename(final)
     return final
 
 
-class _SequenceWriter:
+class SequenceWriter:
+    """Draws the street, rig and drive of a sequence and writes its files.
+
+    Args:
+        folder: Where the files go.
+        sequence: Two digits.
+        settings: What to make.
+        progress: Called with the number of steps just done.
+    """
+
     def __init__(
         self,
         folder: Path,

@@ -29,7 +29,7 @@ class MiniKittiSettings:
     seed: int = 0
     frames: int = 31
     image_size: tuple[int, int] = (192, 624)
-    lidar_azimuths: int = 480
+    lidar_azimuths: int = 440
     voxel_stride: int = 5
 
     def __post_init__(self) -> None:

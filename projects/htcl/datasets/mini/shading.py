@@ -46,8 +46,7 @@ def _sky(direction, sun, strength, zenith, horizon, seed, rgb):
 
 @_jit
 def _lit(surface, normal, sun, axes, corner, heights, point):
-    """Share of the sun that reaches a surface point: four neighbouring cells, weighted (soft
-    borders).
+    """Return the share of the sun that reaches a surface point, with soft borders.
 
     The point is lifted off its surface by more than a cell, so that a surface does not shade
     itself.
@@ -210,8 +209,8 @@ def shade(
 
 
 def warm_up() -> None:
-    """Compile the shading; the compiler keeps its result on disk, so that other processes only load
-    it.""" one = np.zeros((1, 3))
+    """Compile the shading, which the compiler keeps on disk: other processes only load it."""
+    one = np.zeros((1, 3))
     corner_data = np.zeros((1, 3, 3)), np.zeros((1, 3, 2)), one, np.zeros((1, 4))
     integers = np.zeros(1, dtype=np.int64)
     hit = np.ones(1, dtype=np.float32), integers - 1, np.zeros((1, 2), dtype=np.float32)

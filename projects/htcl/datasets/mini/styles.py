@@ -25,8 +25,9 @@ _COMMON_OBJECTS = {
 
 @dataclass(frozen=True)
 class StreetStyle:
-    """What a street looks like. Pairs are (right, left) of the driving direction; lengths are in
-    metres.
+    """What a street looks like.
+
+    Pairs are (right, left) of the driving direction; lengths are in metres.
 
     Attributes:
         name: For the README of the data set.

@@ -95,6 +95,12 @@ def _inside(distance: float, half: float, width: float) -> float:
 
 
 @_jit
+def _edge(distance: float, width: float) -> float:
+    """Return the soft step from 1 (negative distance to an edge) to 0 over one pixel."""
+    return min(1.0, max(0.0, 0.5 - distance / width))
+
+
+@_jit
 def _asphalt(u: float, v: float, width: float, seed: int) -> float:
     tone = 1.0 + 0.10 * _fbm(u, v, 4.0, 4, 0.8, width, seed)
     tone += 0.16 * _fbm(u, v, 0.16, 4, 0.9, width, seed + 5)
@@ -180,7 +186,7 @@ def _sign(rgb, u, v, params, width, seed):
         lines = _line(v - 0.07, 0.22, 0.045, width) * _inside(abs(u), 0.75 * half, width)
         edge = max(abs(u) / half, abs(v) / half_height)
         blue = seed % 2 == 0
-        border = _inside(0.9 - edge, 0.0, width)
+        border = _edge((0.9 - edge) * half, width)
         base = (0.05, 0.22, 0.60) if blue else (0.93, 0.82, 0.12)
         ink = 0.95 if blue else 0.08
         cover = max(lines, border)
@@ -198,10 +204,9 @@ def _sign(rgb, u, v, params, width, seed):
             rgb[k] = 0.93 * (1 - inner) + (0.95, 0.78, 0.08)[k] * inner
         return
     if shape == 2:
-        inner = min(
-            _inside(abs(u) - (0.62 * half * (1 - (v / half_height + 0.8) / 1.6)), 0.0, width),
-            _inside(-0.55 * half_height - v, 0.0, width),
-        )
+        # The inner triangle, parallel to the outline.
+        reach = 0.62 * half * (1 - (v / half_height + 0.55) / 1.2)
+        inner = min(_edge(abs(u) - reach, width), _edge(-0.55 * half_height - v, width))
     else:
         inner = _inside(radius, 0.68 * half, width)
     for k in range(3):

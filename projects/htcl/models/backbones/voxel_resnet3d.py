@@ -15,7 +15,8 @@ from mmcv.cnn import ConvModule
 from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+
+from htcl.models.layers.recompute import recompute
 
 
 class _ResidualBlock(nn.Module):
@@ -106,11 +107,11 @@ class VoxelResNet3D(BaseModule):
             One map per stage; stage i has ``widths[i]`` channels and the grid divided by the
             product of the first i + 1 strides (rounded up).
         """
-        recompute = self.with_cp and self.training
+        enabled = self.with_cp and self.training
         x = self.input_proj(voxel)
         maps = []
         for stage in self.stages:
             for block in stage:
-                x = checkpoint(block, x, use_reentrant=False) if recompute else block(x)
+                x = recompute(block, block, x, enabled=enabled)
             maps.append(x)
         return maps

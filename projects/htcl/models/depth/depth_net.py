@@ -18,10 +18,10 @@ from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 from torchvision.ops import DeformConv2d
 
 from htcl.models.depth.camera_vector import CAMERA_VECTOR_LENGTH
+from htcl.models.layers.recompute import recompute
 from htcl.ops.depth_bins import DepthBins
 
 
@@ -150,9 +150,8 @@ class CameraAwareDepthNet(BaseModule):
         camera = self.camera_norm(camera_vector)
         x = self.reduce(x)
         context = self.context_conv(self.context_gate(x, camera))
-        if self.with_cp and self.training and torch.is_grad_enabled():
-            return checkpoint(self._depth, x, camera, use_reentrant=False), context
-        return self._depth(x, camera), context
+        logits = recompute(self, self._depth, x, camera, enabled=self.with_cp and self.training)
+        return logits, context
 
     def _depth(self, x: Tensor, camera: Tensor) -> Tensor:
         x = self.aspp(self.depth_blocks(self.depth_gate(x, camera)))

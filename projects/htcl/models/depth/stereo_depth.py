@@ -19,11 +19,11 @@ from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from htcl.models.depth.cost_volume import plane_cost_volume
 from htcl.models.depth.stereo_features import StereoFeatureNet
 from htcl.models.depth.stereo_matching import StereoMatchingNet
+from htcl.models.layers.recompute import recompute
 from htcl.models.view_transformers.frustum import FeaturePixels, feature_pixels
 from htcl.ops.depth_bins import DepthBins
 
@@ -59,8 +59,7 @@ class StereoDepth(BaseModule):
         feature_pixels: Which image point a cell of the result stands for: ``centres`` samples the
             cost where the cell's block of pixels has its middle; ``corners`` resizes the cost map
             corner to corner (released).
-        with_cp: Recompute both networks' parts in the backward pass to save memory. Their batch
-            norms then update their running statistics twice a step.
+        with_cp: Recompute both networks' parts in the backward pass to save memory.
         init_cfg: See mmengine.
 
     Raises:
@@ -146,9 +145,9 @@ class StereoDepth(BaseModule):
 
     def extract(self, image: Tensor) -> Tensor:
         """Matching features of a resized image."""
-        if self.with_cp and self.training and torch.is_grad_enabled():
-            return checkpoint(self.features, image, use_reentrant=False)
-        return self.features(image)
+        return recompute(
+            self.features, self.features, image, enabled=self.with_cp and self.training
+        )
 
     def match(self, left: Tensor, right: Tensor, disparity: Tensor) -> Tensor:
         """Returns the matching cost (B, 1, P, h', w') of features (B, C, h', w').

@@ -12,9 +12,9 @@ import torch
 from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from htcl.models.layers.hourglass3d import Hourglass3D, conv_gn_relu_3d
+from htcl.models.layers.recompute import recompute
 
 
 @MODELS.register_module()
@@ -71,6 +71,4 @@ class StereoDepthFusion(BaseModule):
         return score.squeeze(1).float().softmax(dim=1)
 
     def _run(self, module: nn.Module, x: Tensor) -> Tensor:
-        if self.with_cp and self.training and torch.is_grad_enabled():
-            return checkpoint(module, x, use_reentrant=False)
-        return module(x)
+        return recompute(module, module, x, enabled=self.with_cp and self.training)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
+from htcl.models.layers.recompute import recompute
 from htcl.models.layers.search_cells import MATCHING_CELL, SearchCell, conv_bn_relu
 
 # (states' width in units of the base width, scale) of each cell.
@@ -97,6 +97,4 @@ class StereoMatchingNet(nn.Module):
         return self.head(cost)
 
     def _run(self, module: nn.Module, *inputs: Tensor) -> Tensor:
-        if self.with_cp and self.training and torch.is_grad_enabled():
-            return checkpoint(module, *inputs, use_reentrant=False)
-        return module(*inputs)
+        return recompute(module, module, *inputs, enabled=self.with_cp and self.training)

@@ -15,7 +15,6 @@ from mmdet3d.structures import Det3DDataSample
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from htcl.datasets.labels import CLASS_VOXEL_COUNTS, IGNORE_INDEX
 from htcl.evaluation.ssc_confusion import confusion_matrix, ssc_scores
@@ -27,6 +26,7 @@ from htcl.losses import (
     sem_scal_loss,
     voxel_cross_entropy,
 )
+from htcl.models.layers.recompute import recompute
 
 RELEASED_LOSS_WEIGHTS = {
     "voxel_ce": 1.0,
@@ -102,9 +102,7 @@ class OccupancyHead(BaseModule):
 
     def forward(self, voxel: Tensor) -> Tensor:
         """Voxel features (B, C, X, Y, Z) -> logits (B, num_classes, X, Y, Z)."""
-        if self.with_cp and self.training:
-            return checkpoint(self._classify, voxel, use_reentrant=False)
-        return self._classify(voxel)
+        return recompute(self, self._classify, voxel, enabled=self.with_cp and self.training)
 
     def loss(
         self,

@@ -16,7 +16,8 @@ from mmcv.cnn import ConvModule
 from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+
+from htcl.models.layers.recompute import recompute
 
 
 @MODELS.register_module()
@@ -88,10 +89,10 @@ class VoxelFPN(BaseModule):
                 f"VoxelFPN's maps upsample to different grids {grids}; make each side of the voxel "
                 f"grid a multiple of {max(self.upsample_strides)}"
             )
-        recompute = self.with_cp and self.training
+        enabled = self.with_cp and self.training
         return torch.cat(
             [
-                checkpoint(level, x, use_reentrant=False) if recompute else level(x)
+                recompute(level, level, x, enabled=enabled)
                 for level, x in zip(self.levels, maps, strict=True)
             ],
             dim=1,

@@ -27,7 +27,7 @@ from htcl.models.temporal.sweep_geometry import (
     pixel_times_feature_size,
     sweep_projection,
 )
-from htcl.models.view_transformers.depth_bins import DepthBins
+from htcl.ops import DepthBins
 
 Config = Mapping[str, Any]
 
@@ -51,9 +51,11 @@ class TemporalContext(BaseModule):
         matching: Config of the matching features, by default of a ``MatchingResNet``.
         pose: Config of the source of motion: ``PoseNet``, or ``EgoPose`` for poses of the data set.
         depth_bins: ``start``, ``stop``, ``step`` of the output's depth axis in metres.
-        sweep_range: First and last depth of the swept planes in metres, as many as there are bins,
-            evenly spaced. ``(0, 112)`` as released, which is not the axis on which the volume is
-            splatted afterwards; None sweeps the depth bins themselves.
+        sweep_range: First and last depth of the swept planes in metres, evenly spaced. ``(0, 112)``
+            as released, which is not the axis on which the volume is splatted afterwards; None
+            sweeps the range of the depth bins.
+        num_planes: Number of swept planes; None, as released, for as many as there are bins.
+            Otherwise the volume is resized along depth, first plane to first bin and last to last.
         intrinsics: ``'pixel_times_feature_size'``, as released: original pixel intrinsics, rows
             multiplied by the width and height of the feature map. ``'feature'``: those of the
             feature map, following the resize, the crop and the stride.
@@ -87,6 +89,7 @@ class TemporalContext(BaseModule):
         pose: Config | None = None,
         depth_bins: DepthBins | Config = _RELEASED_BINS,
         sweep_range: Sequence[float] | None = (0.0, 112.0),
+        num_planes: int | None = None,
         intrinsics: str = "pixel_times_feature_size",
         sweep_map: str = "matching",
         warped_feature: str = "mean",
@@ -112,9 +115,8 @@ class TemporalContext(BaseModule):
         self.align_corners = align_corners
         self.with_cp = with_cp
         self.depth_bins = DepthBins.build(depth_bins)
-        depths = self.depth_bins.values(dtype=torch.float64)
-        if sweep_range is not None:
-            depths = torch.linspace(*sweep_range, len(depths), dtype=torch.float64)
+        first, last = sweep_range or (self.depth_bins.start, self.depth_bins.last)
+        depths = torch.linspace(first, last, num_planes or self.depth_bins.num, dtype=torch.float64)
         self.matching = _build(matching, "MatchingResNet")
         self.pose = _build(pose, "PoseNet")
         self.plane_sweep = PlaneSweep(
@@ -212,6 +214,9 @@ class TemporalContext(BaseModule):
             intrinsics, source_from_current, unproject_offset=self.intrinsics == "feature"
         )
         warped = self.plane_sweep(features[:, -1], features[:, :-1], projection)
+        if warped.shape[2] != self.depth_bins.num:
+            size = (self.depth_bins.num, *warped.shape[-2:])
+            warped = F.interpolate(warped, size, mode="trilinear", align_corners=True)
         # Bilinear slice by slice: the depth axis keeps its planes.
         size = warped.shape[1:3]
         warped = self._resize(warped.flatten(1, 2), feature_size).unflatten(1, size)
