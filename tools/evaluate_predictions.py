@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
+
 from htcl.datasets.labels import CLASS_NAMES
 from htcl.evaluation.prediction_files import find_frames, score_frame
 from htcl.evaluation.report import (
@@ -17,7 +19,6 @@ from htcl.evaluation.report import (
     scores_by_range,
 )
 from htcl.evaluation.ssc_confusion import near_box
-from tqdm import tqdm
 
 SPLITS = {
     "train": ["00", "01", "02", "03", "04", "05", "06", "07", "09", "10"],

@@ -43,8 +43,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Runs the evaluation; returns the exit status."""
     args = parse_args(argv)
-    from htcl.engine.runner import build_runner, load_config
     from mmengine.dist import is_main_process
+
+    from htcl.engine.runner import build_runner, load_config
 
     try:
         cfg = load_config(args.config, args.cfg_options)

@@ -16,8 +16,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from htcl.checkpoint.key_rules import KeyRenamer, KeyRule
 from torch import Tensor, nn
+
+from htcl.checkpoint.key_rules import KeyRenamer, KeyRule
 
 PARITY_DIR = Path(__file__).resolve().parents[1] / "data" / "parity"
 CONSTANTS = {"dx", "bx", "nx", "frustum", "id_coords", "ones", "pix_coords"}
@@ -55,6 +56,12 @@ def load_fixture() -> Callable[[str], SimpleNamespace]:
             return SimpleNamespace(meta=json.loads(file["meta"].item()), **entries)
 
     return load
+
+
+@pytest.fixture(scope="session")
+def released_weight() -> Callable[[str, tuple[int, ...]], np.ndarray]:
+    """Returns :func:`released_value`, for tests."""
+    return released_value
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from htcl.checkpoint.released import DROPPED, RULES
-from htcl.engine.runner import load_config
 from mmdet3d.registry import MODELS
 from mmdet3d.structures import Det3DDataSample
 from mmengine.registry import init_default_scope
 from mmengine.structures import BaseDataElement
+
+from htcl.checkpoint.released import DROPPED, RULES
+from htcl.engine.runner import load_config
 
 CONFIG = "projects/configs/occupancy/semantickitti/temporal_baseline.py"
 POSE_HEAD = "img_view_transformer.temporal_encoder.pose_dec.net.3"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from htcl.checkpoint.released_voxel import RULES
-from htcl.models.heads import OccupancyHead
 from mmdet3d.structures import Det3DDataSample
 from mmengine.structures import BaseDataElement
+
+from htcl.checkpoint.released_voxel import RULES
+from htcl.models.heads import OccupancyHead
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from htcl.datasets.labels import CLASS_VOXEL_COUNTS
 from htcl.losses import (
     class_sums,

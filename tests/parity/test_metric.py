@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from htcl.evaluation import SSCMetric
+
+from htcl.evaluation.ssc_metric import SSCMetric
 
 
 def _evaluate(fixture):

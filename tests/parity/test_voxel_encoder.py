@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+
 from htcl.checkpoint.released_voxel import RULES
 from htcl.models.backbones import VoxelResNet3D
 

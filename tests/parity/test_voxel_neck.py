@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+
 from htcl.checkpoint.released_voxel import RULES
 from htcl.models.necks import TemporalVoxelAttention, VoxelFPN
-from torch import nn
 
 
 @pytest.fixture

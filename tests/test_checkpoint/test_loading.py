@@ -6,9 +6,14 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from htcl.checkpoint.loading import load_checkpoint_file, load_from_local, register_checkpoint_loader
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader
+
+from htcl.checkpoint.loading import (
+    load_checkpoint_file,
+    load_from_local,
+    register_checkpoint_loader,
+)
 
 
 class RunsCode:
@@ -68,7 +73,7 @@ def test_code_is_refused_and_not_run(tmp_path, new_format):
 
 
 def test_getattr_is_limited_to_statistics(tmp_path):
-    with pytest.raises(ValueError, match="refused.*register_statistics.*not allowed"):
+    with pytest.raises(ValueError, match=r"refused.*register_statistics.*not allowed"):
         load_checkpoint_file(save({"a": ReadsAttribute()}, tmp_path / "a.pth"))
 
 
@@ -80,7 +85,7 @@ def test_unreadable_files(tmp_path):
     with pytest.raises(ValueError, match="not a readable checkpoint"):
         load_checkpoint_file(path)
     path.write_text("<html>Google Drive: quota exceeded</html>")
-    with pytest.raises(ValueError, match="a.pth"):
+    with pytest.raises(ValueError, match=r"a\.pth"):
         load_checkpoint_file(path)
     save({"a": torch.ones(100)}, path)
     path.write_bytes(path.read_bytes()[:300])
@@ -89,7 +94,7 @@ def test_unreadable_files(tmp_path):
     with pytest.raises(ValueError, match="holds a list"):
         load_checkpoint_file(save([1], path))
     path.write_bytes(pickle.dumps({"a": 1}, protocol=2))
-    with pytest.raises(ValueError, match="a.pth"):
+    with pytest.raises(ValueError, match=r"a\.pth"):
         load_checkpoint_file(path)
 
 
@@ -102,7 +107,10 @@ def test_mmengine_reads_through_the_loader(tmp_path, capsys):
     try:
         register_checkpoint_loader()
         content = CheckpointLoader.load_checkpoint(path, map_location="cpu", logger=None)
-        assert set(CheckpointLoader.load_checkpoint(ours, logger=None)) == {"state_dict", "optimizer"}
+        assert set(CheckpointLoader.load_checkpoint(ours, logger=None)) == {
+            "state_dict",
+            "optimizer",
+        }
     finally:
         CheckpointLoader._schemes = before
     assert list(content["state_dict"]) == ["head.classifier.weight"]
@@ -111,6 +119,9 @@ def test_mmengine_reads_through_the_loader(tmp_path, capsys):
 def test_the_loader_says_so(tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr("htcl.checkpoint.loading.print_log", lambda text, **_: said.append(text))
-    state = {"pts_bbox_head.img_feat_reduce.bias": torch.ones(1), "img_view_transformer.dx": torch.ones(3)}
+    state = {
+        "pts_bbox_head.img_feat_reduce.bias": torch.ones(1),
+        "img_view_transformer.dx": torch.ones(3),
+    }
     load_from_local(str(save(state, tmp_path / "a.pth")))
     assert "is a released HTCL checkpoint: 1 entries renamed, 1 constants dropped" in said[0]

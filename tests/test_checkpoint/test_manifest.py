@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmdet3d.registry import MODELS
+from mmengine.registry import init_default_scope
+
 from htcl.checkpoint.conversion import released_constants
 from htcl.checkpoint.released import (
     DROPPED,
@@ -20,8 +23,6 @@ from htcl.checkpoint.released import (
     convert_to_released,
 )
 from htcl.engine.runner import load_config
-from mmdet3d.registry import MODELS
-from mmengine.registry import init_default_scope
 
 CONFIG = "projects/configs/occupancy/semantickitti/temporal_baseline.py"
 MANIFEST = Path(__file__).resolve().parents[1] / "data" / "parity" / "checkpoint_manifest.json"
@@ -87,7 +88,9 @@ def test_every_entry_has_its_place(network, released):
 
 
 def test_the_same_entries_are_trainable(network, manifest):
-    kinds = {name: torch.tensor(trainable) for name, _, _, kind, trainable in manifest if kind == "param"}
+    kinds = {
+        name: torch.tensor(trainable) for name, _, _, kind, trainable in manifest if kind == "param"
+    }
     expected = {name: bool(flag) for name, flag in convert_released(kinds).state.items()}
     assert {n: p.requires_grad for n, p in network.named_parameters()} == expected
 

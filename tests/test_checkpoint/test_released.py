@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from htcl.checkpoint.key_rules import KeyRenamer, KeyRule
 from htcl.checkpoint.released import (
     compare_states,
@@ -46,7 +47,12 @@ class TestKeyRenamer:
         {"state_dict": WEIGHTS, "meta": {"epoch": 3}, "optimizer": {"state": {}}},
         {"state_dict": {f"module.{key}": value for key, value in WEIGHTS.items()}},
         {"model": {f"module.module.{key}": value for key, value in WEIGHTS.items()}},
-        {"ema_state_dict": {"steps": torch.tensor(9), **{f"module.{k}": v for k, v in WEIGHTS.items()}}},
+        {
+            "ema_state_dict": {
+                "steps": torch.tensor(9),
+                **{f"module.{k}": v for k, v in WEIGHTS.items()},
+            }
+        },
     ],
     ids=["bare", "state_dict", "module", "nested module", "averages alone"],
 )
@@ -93,7 +99,10 @@ def test_convert_and_back():
 def test_unknown_names_stay_for_the_comparison():
     state = {**WEIGHTS, "img_view_transformer.novel.weight": torch.ones(1)}
     converted = convert_released(state).state
-    network = {"head.classifier.weight": torch.ones(3), "temporal_fusion.to_q.weight": torch.ones(1)}
+    network = {
+        "head.classifier.weight": torch.ones(3),
+        "temporal_fusion.to_q.weight": torch.ones(1),
+    }
     assert compare_states(converted, network) == [
         "missing: temporal_fusion.to_q.weight",
         "unexpected: temporal_fusion.gate",
@@ -103,7 +112,9 @@ def test_unknown_names_stay_for_the_comparison():
 
 
 def test_classifier_head_is_dropped_and_nothing_else():
-    state = {key: torch.ones(1) for key in ("backbone.layers.0.conv.weight", "head.fc.bias", "neck.x")}
+    state = {
+        key: torch.ones(1) for key in ("backbone.layers.0.conv.weight", "head.fc.bias", "neck.x")
+    }
     converted = convert_classifier(state)
     assert set(converted.state) == {"backbone.layers.0.conv.weight", "neck.x"}
     assert set(converted.dropped) == {"head.fc.bias"}

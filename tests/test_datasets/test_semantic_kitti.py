@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from mmdet3d.registry import DATASETS
 
-from htcl.datasets import SemanticKITTISSC
+import htcl.datasets.transforms  # noqa: F401  (registers the steps of the pipelines)
 from htcl.datasets.labels import CLASS_NAMES
+from htcl.datasets.semantic_kitti import SemanticKITTISSC
 
 LOAD_ALL = [
     {"type": "LoadStereoImages", "input_size": (32, 128)},

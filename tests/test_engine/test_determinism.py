@@ -13,6 +13,7 @@ import pytest
 import torch
 
 NUM_STEPS = 3
+PARTS = ("state_dict", "optimizer", "param_schedulers")
 # The recommended mini network on images and volumes of toy size.
 CONFIG = """
 _base_ = ["{base}"]
@@ -46,8 +47,10 @@ def runs(repo_root, kitti_tree, tmp_path_factory):
 
 def train(repo_root, config, work_dir):
     command = [sys.executable, "tools/train.py", str(config), "--work-dir", str(work_dir)]
+    # Two threads, since their order is what could differ; waiting idly, as other tests may run.
+    env = {**os.environ, "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE"}
     done = subprocess.run(
-        command, cwd=repo_root, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "2"}, check=False
+        command, cwd=repo_root, capture_output=True, text=True, env=env, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     (log,) = work_dir.glob("*/vis_data/scalars.json")
@@ -55,7 +58,7 @@ def train(repo_root, config, work_dir):
     curve = [{k: v for k, v in row.items() if "time" not in k} for row in rows]
     # The file also holds the hour of the run and how long each step took.
     checkpoint = torch.load(work_dir / f"iter_{NUM_STEPS}.pth", weights_only=False)
-    digests = {part: digest(checkpoint[part]) for part in ("state_dict", "optimizer", "param_schedulers")}
+    digests = {part: digest(checkpoint[part]) for part in PARTS}
     return SimpleNamespace(curve=curve, digests=digests)
 
 

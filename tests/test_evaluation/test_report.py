@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
+
 from htcl.evaluation.report import (
     as_percentages,
     format_table,
     save_confusion_picture,
     scores_by_range,
 )
-from PIL import Image
 
 NAMES = ("empty", "car", "road")
 CONFUSION = np.array([[10, 2, 0], [2, 3, 0], [0, 1, 0]])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from htcl.evaluation.ssc_confusion import (
     confusion_by_range,
     confusion_matrix,

@@ -3,12 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from htcl.datasets.labels import CLASS_NAMES
-from htcl.evaluation import confusion_matrix, ssc_scores
 from mmdet3d.registry import METRICS
 from mmdet3d.structures import Det3DDataSample
 from mmengine.evaluator import Evaluator
 from mmengine.structures import BaseDataElement
+
+from htcl.datasets.labels import CLASS_NAMES
+from htcl.evaluation import confusion_matrix, ssc_scores
 
 GRID = {"voxel_origin": (0.0, -8.0, -1.0), "voxel_size": 1.0}
 

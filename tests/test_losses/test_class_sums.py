@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from htcl.losses.class_sums import _SumByClass, class_sums
 
 

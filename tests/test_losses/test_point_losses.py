@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from htcl.losses import lovasz_softmax_loss, point_cross_entropy
 from torch.nn import functional as F
+
+from htcl.losses import lovasz_softmax_loss, point_cross_entropy
 
 
 def _jaccard_extension(errors, is_class):

@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
-from htcl.losses import class_sums, geo_scal_loss, sem_scal_loss
 from torch.nn import functional as F
+
+from htcl.losses import class_sums, geo_scal_loss, sem_scal_loss
 
 
 def _bce(ratio):

@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
-from htcl.losses import class_sums, inverse_log_frequency, voxel_cross_entropy
 from torch.nn import functional as F
+
+from htcl.losses import class_sums, inverse_log_frequency, voxel_cross_entropy
 
 
 @pytest.mark.parametrize("weighted", [True, False])

@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
-from htcl.models.heads import OccupancyHead
 from mmdet3d.structures import Det3DDataSample
 from mmengine.structures import BaseDataElement
+
+from htcl.models.heads import OccupancyHead
 
 POINTS = {
     "type": "PointSupervision",

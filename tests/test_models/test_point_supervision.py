@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from htcl.models.heads import PointSupervision
 
 RANGE = (0.0, -4.0, -1.0, 16.0, 4.0, 1.0)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from htcl.models.necks import TemporalVoxelAttention
 
 GRID = (4, 3, 2)

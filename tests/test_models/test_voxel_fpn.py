@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from htcl.models.necks import TemporalVoxelAttention, VoxelFPN
 
 MAPS = [(1, 8, 8, 8, 4), (1, 16, 4, 4, 2), (1, 32, 2, 2, 1)]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from htcl.models.backbones import VoxelResNet3D
 
 MINI = {"in_channels": 16, "widths": (16, 32, 64), "strides": (1, 2, 2), "num_groups": 8}

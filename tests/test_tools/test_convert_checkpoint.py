@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from types import SimpleNamespace
 
 import pytest
 import torch
+
 from htcl.checkpoint.conversion import network_state, released_constants
 from htcl.checkpoint.released import DROPPED, convert_to_released
 from htcl.engine.runner import build_runner, load_config
@@ -23,14 +23,9 @@ model = dict(
 """
 
 
-@pytest.fixture(scope="module")
-def tool(repo_root):
-    spec = importlib.util.spec_from_file_location(
-        "convert_checkpoint", repo_root / "tools" / "convert_checkpoint.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def tool(load_tool):
+    return load_tool("convert_checkpoint")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +61,10 @@ def assert_same(actual, expected):
 
 def test_there_and_back(convert, small, tmp_path, capsys):
     """Released -> ours gives the network's weights, and ours -> released the file again."""
-    content = {"meta": {"epoch": 30}, "state_dict": {f"module.{k}": v for k, v in small.released.items()}}
+    content = {
+        "meta": {"epoch": 30},
+        "state_dict": {f"module.{k}": v for k, v in small.released.items()},
+    }
     status, written = convert(content)
     assert status == 0
     assert_same(written["state_dict"], small.ours)

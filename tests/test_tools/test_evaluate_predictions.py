@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from htcl.datasets.labels import LEARNING_MAP, TRAIN_TO_RAW
 from htcl.datasets.voxel_files import write_voxel_labels, write_voxel_mask
 

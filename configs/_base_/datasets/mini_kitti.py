@@ -49,7 +49,9 @@ submission_dataloader = dict(
     num_workers=1,
     sampler=dict(type="DefaultSampler", shuffle=False),
     collate_fn=dict(type="pseudo_collate"),
-    dataset=dict(**dataset, split="test", sequences=("11",), pipeline=test_pipeline, test_mode=True),
+    dataset=dict(
+        **dataset, split="test", sequences=("11",), pipeline=test_pipeline, test_mode=True
+    ),
 )
 
 val_evaluator = dict(type="SSCMetric")

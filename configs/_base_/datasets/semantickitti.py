@@ -21,9 +21,7 @@ val_pipeline = [step for step in train_pipeline if step["type"] != "LoadLidarPoi
 # The hidden test sequences have no labels.
 test_pipeline = [step for step in val_pipeline if step["type"] != "LoadVoxelLabels"]
 
-dataset = dict(
-    type="SemanticKITTISSC", data_root=data_root, num_history=3, history_stride=5
-)
+dataset = dict(type="SemanticKITTISSC", data_root=data_root, num_history=3, history_stride=5)
 train_dataloader = dict(
     batch_size=2,
     num_workers=4,

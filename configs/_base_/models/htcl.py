@@ -20,7 +20,9 @@ model = dict(
         norm_eval=False,
         norm_cfg=dict(type="BN", eps=1e-3, momentum=0.1),
         with_cp=True,
-        init_cfg=dict(type="Pretrained", checkpoint="pretrain/efficientnet-b7.pth", prefix="backbone"),
+        init_cfg=dict(
+            type="Pretrained", checkpoint="pretrain/efficientnet-b7.pth", prefix="backbone"
+        ),
     ),
     img_neck=dict(
         type="SECONDFPN",
@@ -81,9 +83,7 @@ model = dict(
     voxel_encoder=dict(
         type="VoxelResNet3D", in_channels=context_channels, widths=(128, 256, 512), with_cp=True
     ),
-    voxel_neck=dict(
-        type="VoxelFPN", in_channels=(128, 256, 512), out_channels=128, with_cp=True
-    ),
+    voxel_neck=dict(type="VoxelFPN", in_channels=(128, 256, 512), out_channels=128, with_cp=True),
     temporal_fusion=dict(type="TemporalVoxelAttention", channels=voxel_channels, gate_init=0.0),
     head=dict(
         type="OccupancyHead",

@@ -8,6 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from mmdet3d.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch import Tensor
+
 from htcl.checkpoint.loading import load_checkpoint_file
 from htcl.checkpoint.released import (
     ConvertedState,
@@ -20,10 +25,6 @@ from htcl.checkpoint.released import (
     unwrap_state_dict,
 )
 from htcl.engine.runner import load_config
-from mmdet3d.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from torch import Tensor
 
 _VIEW = "img_view_transformer"
 _SWEEP = f"{_VIEW}.temporal_encoder.encoder.backprojector"
@@ -126,9 +127,7 @@ def released_constants(cfg: Config) -> dict[str, Tensor]:
     }
 
 
-def _compare_constants(
-    state: Mapping[str, Tensor], constants: Mapping[str, Tensor]
-) -> list[str]:
+def _compare_constants(state: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> list[str]:
     """Lists geometric constants of a file that contradict the config, which replaces them."""
     lines = []
     for key, expected in constants.items():

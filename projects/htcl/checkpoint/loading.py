@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from htcl.checkpoint.released import convert_released, is_released, unwrap_state_dict
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
+
+from htcl.checkpoint.released import convert_released, is_released, unwrap_state_dict
 
 _STATISTICS = ("min", "max", "mean", "current")
 

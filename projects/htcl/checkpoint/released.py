@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from htcl.checkpoint import released_depth, released_temporal, released_voxel
 from htcl.checkpoint.key_rules import KeyRenamer, KeyRule
-from torch import Tensor
 
 RULES: list[KeyRule] = [*released_depth.RULES, *released_temporal.RULES, *released_voxel.RULES]
 DROPPED: dict[str, str] = {

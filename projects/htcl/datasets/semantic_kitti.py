@@ -14,8 +14,8 @@ from mmdet3d.registry import DATASETS
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from .labels import CLASS_NAMES, PALETTE
-from .layout import SPLITS, KittiLayout
+from htcl.datasets.labels import CLASS_NAMES, PALETTE
+from htcl.datasets.layout import SPLITS, KittiLayout
 
 _MAX_LISTED = 20
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .labels import IGNORE_INDEX, NUM_CLASSES, raw_to_train
+from htcl.datasets.labels import IGNORE_INDEX, NUM_CLASSES, raw_to_train
 
 # Edge of the block that one voxel of a scale stands for.
 SCALES = {"1_1": 1, "1_2": 2, "1_8": 8}

@@ -33,7 +33,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from .voxel_grid import VoxelGridSpec
+from htcl.datasets.voxel_grid import VoxelGridSpec
 
 # First id of the classes that SemanticKITTI labels as moving.
 _FIRST_MOVING = 252

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from htcl.checkpoint.loading import register_checkpoint_loader
-from htcl.engine.distributed import set_up_launcher
 from mmengine.config import Config
 from mmengine.runner import Runner
+
+from htcl.checkpoint.loading import register_checkpoint_loader
+from htcl.engine.distributed import set_up_launcher
 
 
 def load_config(path: str | Path, cfg_options: dict[str, Any] | None = None) -> Config:

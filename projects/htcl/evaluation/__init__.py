@@ -1,6 +1,5 @@
-"""Evaluation; knows nothing of models."""
+"""Evaluation; knows nothing of models. The mmengine metric is ``htcl.evaluation.ssc_metric``."""
 
 from htcl.evaluation.ssc_confusion import SSCScores, confusion_matrix, near_box, ssc_scores
-from htcl.evaluation.ssc_metric import SSCMetric
 
-__all__ = ["SSCMetric", "SSCScores", "confusion_matrix", "near_box", "ssc_scores"]
+__all__ = ["SSCScores", "confusion_matrix", "near_box", "ssc_scores"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .rig import Rig
+from htcl.datasets.mini.rig import Rig
 
 __all__ = ["Camera"]
 

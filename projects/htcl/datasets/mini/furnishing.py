@@ -10,18 +10,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .ground import GroundPlan
-from .layout import StreetLayout
-from .lot import Lot
-from .mesh import Mesh
-from .people import bicyclist, motorcyclist, person
-from .plants import bush, hedge, tree, tree_line
-from .raw_labels import RawLabel
-from .road import Road
-from .structures import building, fence, lamp_post, traffic_sign
-from .styles import class_plan
-from .two_wheelers import bicycle, motorcycle
-from .vehicles import bus, car, trailer, truck
+from htcl.datasets.mini.ground import GroundPlan
+from htcl.datasets.mini.layout import StreetLayout
+from htcl.datasets.mini.lot import Lot
+from htcl.datasets.mini.mesh import Mesh
+from htcl.datasets.mini.people import bicyclist, motorcyclist, person
+from htcl.datasets.mini.plants import bush, hedge, tree, tree_line
+from htcl.datasets.mini.raw_labels import RawLabel
+from htcl.datasets.mini.road import Road
+from htcl.datasets.mini.structures import building, fence, lamp_post, traffic_sign
+from htcl.datasets.mini.styles import class_plan
+from htcl.datasets.mini.two_wheelers import bicycle, motorcycle
+from htcl.datasets.mini.vehicles import bus, car, trailer, truck
 
 __all__ = ["Furnisher"]
 

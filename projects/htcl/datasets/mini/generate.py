@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ..voxel_files import atomic_write
-from ..voxelizer import voxelize
-from .sequence_writer import MARKER, num_steps, write_sequence
-from .settings import DEFAULT_SEQUENCES, MiniKittiSettings, is_test
-from .shading import warm_up
-from .styles import style_of
+from htcl.datasets.mini.sequence_writer import MARKER, num_steps, write_sequence
+from htcl.datasets.mini.settings import DEFAULT_SEQUENCES, MiniKittiSettings, is_test
+from htcl.datasets.mini.shading import warm_up
+from htcl.datasets.mini.styles import style_of
+from htcl.datasets.voxel_files import atomic_write
+from htcl.datasets.voxelizer import voxelize
 
 __all__ = ["make_mini_kitti"]
 

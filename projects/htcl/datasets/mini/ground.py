@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .materials import Material
-from .mesh import Mesh, merge
-from .raw_labels import RawLabel
-from .road import Road
-from .solids import quads
-from .surface import Surface
+from htcl.datasets.mini.materials import Material
+from htcl.datasets.mini.mesh import Mesh, merge
+from htcl.datasets.mini.raw_labels import RawLabel
+from htcl.datasets.mini.road import Road
+from htcl.datasets.mini.solids import quads
+from htcl.datasets.mini.surface import Surface
 
 __all__ = ["GroundPlan", "ground_mesh", "marking_mesh"]
 

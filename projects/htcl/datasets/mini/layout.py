@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .ground import KINDS, GroundPlan
-from .lot import Lot
-from .road import Road
-from .styles import StreetStyle
+from htcl.datasets.mini.ground import KINDS, GroundPlan
+from htcl.datasets.mini.lot import Lot
+from htcl.datasets.mini.road import Road
+from htcl.datasets.mini.styles import StreetStyle
 
 __all__ = ["StreetLayout"]
 

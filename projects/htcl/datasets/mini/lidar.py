@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .materials import REMISSION, Material
-from .street_scene import StreetScene
+from htcl.datasets.mini.materials import REMISSION, Material
+from htcl.datasets.mini.street_scene import StreetScene
 
 __all__ = ["scan_street"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .street_scene import StreetScene
+from htcl.datasets.mini.street_scene import StreetScene
 
 __all__ = ["SHADOW_CELL", "Light"]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-from .raw_labels import RawLabel
-from .surface import Surface
+from htcl.datasets.mini.raw_labels import RawLabel
+from htcl.datasets.mini.surface import Surface
 
 __all__ = ["Mesh", "merge"]
 

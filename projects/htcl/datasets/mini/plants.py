@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .materials import Material
-from .mesh import Mesh, merge
-from .raw_labels import RawLabel
-from .solids import box, cylinder, ellipsoid
-from .surface import Surface
+from htcl.datasets.mini.materials import Material
+from htcl.datasets.mini.mesh import Mesh, merge
+from htcl.datasets.mini.raw_labels import RawLabel
+from htcl.datasets.mini.solids import box, cylinder, ellipsoid
+from htcl.datasets.mini.surface import Surface
 
 __all__ = ["bush", "hedge", "tree", "tree_line"]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .camera import Camera
-from .shading import Light, shade
-from .street_scene import StreetScene
+from htcl.datasets.mini.camera import Camera
+from htcl.datasets.mini.shading import Light, shade
+from htcl.datasets.mini.street_scene import StreetScene
 
 __all__ = ["render_image", "render_labels"]
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from .furnishing import Furnisher
-from .ground import ground_mesh, marking_mesh
-from .layout import StreetLayout
-from .materials import Material
-from .mesh import merge
-from .raw_labels import RawLabel
-from .road import Road
-from .solids import quads
-from .street_scene import StreetScene
-from .styles import StreetStyle, style_of
-from .surface import Surface
+from htcl.datasets.mini.furnishing import Furnisher
+from htcl.datasets.mini.ground import ground_mesh, marking_mesh
+from htcl.datasets.mini.layout import StreetLayout
+from htcl.datasets.mini.materials import Material
+from htcl.datasets.mini.mesh import merge
+from htcl.datasets.mini.raw_labels import RawLabel
+from htcl.datasets.mini.road import Road
+from htcl.datasets.mini.solids import quads
+from htcl.datasets.mini.street_scene import StreetScene
+from htcl.datasets.mini.styles import StreetStyle, style_of
+from htcl.datasets.mini.surface import Surface
 
 __all__ = ["build_scene"]
 

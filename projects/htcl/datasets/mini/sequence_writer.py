@@ -9,17 +9,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..voxel_files import write_voxel_labels, write_voxel_mask
-from ..voxelizer import LidarScan, voxelize
-from .camera import Camera
-from .lidar import scan_street
-from .light import Light
-from .rendering import render_image
-from .rig import Rig, make_rig
-from .scene import build_scene
-from .settings import MiniKittiSettings, is_test
-from .street_scene import StreetScene
-from .trajectory import FRAME_INTERVAL, drive_poses, relative_poses
+from htcl.datasets.mini.camera import Camera
+from htcl.datasets.mini.lidar import scan_street
+from htcl.datasets.mini.light import Light
+from htcl.datasets.mini.rendering import render_image
+from htcl.datasets.mini.rig import Rig, make_rig
+from htcl.datasets.mini.scene import build_scene
+from htcl.datasets.mini.settings import MiniKittiSettings, is_test
+from htcl.datasets.mini.street_scene import StreetScene
+from htcl.datasets.mini.trajectory import FRAME_INTERVAL, drive_poses, relative_poses
+from htcl.datasets.voxel_files import write_voxel_labels, write_voxel_mask
+from htcl.datasets.voxelizer import LidarScan, voxelize
 
 __all__ = ["MARKER", "SequenceWriter", "num_steps", "write_sequence"]
 

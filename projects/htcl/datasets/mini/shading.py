@@ -11,10 +11,10 @@ import math
 import numba
 import numpy as np
 
-from .light import SHADOW_CELL, Light
-from .materials import Material
-from .street_scene import StreetScene
-from .textures import surface_color, value_noise
+from htcl.datasets.mini.light import SHADOW_CELL, Light
+from htcl.datasets.mini.materials import Material
+from htcl.datasets.mini.street_scene import StreetScene
+from htcl.datasets.mini.textures import surface_color, value_noise
 
 __all__ = ["shade", "warm_up"]
 

@@ -10,8 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from .mesh import Mesh, merge
-from .surface import Surface
+from htcl.datasets.mini.mesh import Mesh, merge
+from htcl.datasets.mini.surface import Surface
 
 __all__ = ["box", "cylinder", "ellipsoid", "frustum", "prism", "quads"]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 import open3d as o3d
 
-from .mesh import Mesh
-from .road import Road
-from .styles import StreetStyle
+from htcl.datasets.mini.mesh import Mesh
+from htcl.datasets.mini.road import Road
+from htcl.datasets.mini.styles import StreetStyle
 
 __all__ = ["StreetScene"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .raw_labels import RawLabel
+from htcl.datasets.mini.raw_labels import RawLabel
 
 __all__ = ["StreetStyle", "class_plan", "style_of"]
 

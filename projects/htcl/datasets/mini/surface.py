@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .materials import Material
-from .raw_labels import RawLabel
+from htcl.datasets.mini.materials import Material
+from htcl.datasets.mini.raw_labels import RawLabel
 
 __all__ = ["Surface"]
 

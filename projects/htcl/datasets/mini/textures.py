@@ -12,7 +12,7 @@ import math
 import numba
 import numpy as np
 
-from .materials import Material
+from htcl.datasets.mini.materials import Material
 
 __all__ = ["surface_color", "value_noise"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .road import Road
+from htcl.datasets.mini.road import Road
 
 __all__ = ["FRAME_INTERVAL", "drive_poses", "relative_poses"]
 

@@ -10,11 +10,11 @@ import itertools
 
 import numpy as np
 
-from .materials import Material
-from .mesh import Mesh, merge
-from .raw_labels import RawLabel
-from .solids import box, cylinder, frustum, prism, quads
-from .surface import Surface
+from htcl.datasets.mini.materials import Material
+from htcl.datasets.mini.mesh import Mesh, merge
+from htcl.datasets.mini.raw_labels import RawLabel
+from htcl.datasets.mini.solids import box, cylinder, frustum, prism, quads
+from htcl.datasets.mini.surface import Surface
 
 __all__ = ["PAINTS", "bus", "car", "random_paint", "trailer", "truck"]
 

@@ -1,12 +1,12 @@
 """Loading, augmentation and packing of SemanticKITTI samples."""
 
-from .bev_augmentation import BEVAugmentation
-from .load_calibration import LoadCalibrationAndPoses
-from .load_images import LoadStereoImages
-from .load_lidar import LoadLidarPoints
-from .load_voxel_labels import LoadVoxelLabels
-from .pack import PackSSCInputs
-from .photometric_jitter import PhotometricJitter
+from htcl.datasets.transforms.bev_augmentation import BEVAugmentation
+from htcl.datasets.transforms.load_calibration import LoadCalibrationAndPoses
+from htcl.datasets.transforms.load_images import LoadStereoImages
+from htcl.datasets.transforms.load_lidar import LoadLidarPoints
+from htcl.datasets.transforms.load_voxel_labels import LoadVoxelLabels
+from htcl.datasets.transforms.pack import PackSSCInputs
+from htcl.datasets.transforms.photometric_jitter import PhotometricJitter
 
 __all__ = [
     "BEVAugmentation",

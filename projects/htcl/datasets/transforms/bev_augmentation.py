@@ -9,8 +9,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
-from ..labels import IGNORE_INDEX
-from ..voxel_grid import VoxelGridSpec
+from htcl.datasets.labels import IGNORE_INDEX
+from htcl.datasets.voxel_grid import VoxelGridSpec
 
 
 @TRANSFORMS.register_module()

@@ -12,7 +12,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
-from ..calibration import KittiCalibration, read_poses, relative_motion
+from htcl.datasets.calibration import KittiCalibration, read_poses, relative_motion
 
 
 @TRANSFORMS.register_module()
@@ -20,6 +20,10 @@ class LoadCalibrationAndPoses(BaseTransform):
     """Reads ``calib.txt`` and, if wanted, the motion within the clip from ``poses.txt``.
 
     Required Keys: calib_path; poses_path, frame_index and frame_indices (if ``poses``).
+
+    Optional Keys, in place of the two files:
+        calibration: A :class:`~htcl.datasets.calibration.KittiCalibration`.
+        poses: (N, 4, 4) ``world_from_camera``.
 
     Added Keys (float32 unless stated; camera = rectified camera 0):
         intrinsics_left: (4, 4), P2 with a fourth row (0, 0, 0, 1), original pixels, fourth column
@@ -53,20 +57,23 @@ class LoadCalibrationAndPoses(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Adds the matrices."""
-        calibration = _calibration(*_version(results["calib_path"]))
+        calibration = results.get("calibration")
+        if calibration is None:
+            calibration = _calibration(*_version(results["calib_path"]))
         results["intrinsics_left"] = calibration.intrinsics_left.astype(np.float32)
         results["intrinsics_right"] = calibration.intrinsics_right.astype(np.float32)
         results["lidar_from_camera"] = calibration.lidar_from_camera.astype(np.float32)
         results["augmented_from_lidar"] = np.eye(4, dtype=np.float32)
         results["focal_baseline"] = np.float32(calibration.focal_baseline)
         if self.poses:
-            path = results["poses_path"]
-            if path is None:
-                raise FileNotFoundError(
-                    f"sequence {results.get('sequence')}: no poses.txt found "
-                    f"beside {results['calib_path']}"
-                )
-            poses = _poses(*_version(path))
+            path, poses = results.get("poses_path"), results.get("poses")
+            if poses is None:
+                if path is None:
+                    raise FileNotFoundError(
+                        f"sequence {results.get('sequence')}: no poses.txt found "
+                        f"beside {results['calib_path']}"
+                    )
+                poses = _poses(*_version(path))
             current, frames = results["frame_index"], list(results["frame_indices"])
             last = max(current, *frames)
             if last >= len(poses):

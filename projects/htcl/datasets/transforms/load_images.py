@@ -5,6 +5,8 @@ Shape letters: T frame, H W network image.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
@@ -27,11 +29,15 @@ class LoadStereoImages(BaseTransform):
     (``pixel_transform`` then has a positive offset); if rounding makes it narrower than W, black
     columns are added on the right.
 
-    Pixel coordinates: the centre of the top-left pixel is (0, 0). An exact resize by s takes x to s
-    * x + 0.5 * s - 0.5, because what scales is the distance from the image *corner* at -0.5. The
-      release scales x to s * x.
+    Pixel coordinates: the centre of the top-left pixel is (0, 0). An exact resize by s takes x to
+    ``s * x + 0.5 * s - 0.5``, because what scales is the distance from the image *corner* at -0.5.
+    The release scales x to ``s * x``.
 
     Required Keys: left_path, right_path (if ``right``), frame_paths (if ``frames``).
+
+    Optional Keys:
+        images: Decoded images by path, each (height, width, 3) uint8 RGB. They take the place of
+            the files; the frames of a video have no file of their own.
 
     Added Keys:
         left: (H, W, 3) uint8 RGB.
@@ -105,14 +111,14 @@ class LoadStereoImages(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Adds the images and their pixel transforms."""
-        left = _read_image(results["left_path"])
+        left = _image(results, results["left_path"])
         results["image_size"] = (left.height, left.width)
         size, pixel_transform = self._geometry(left.width, left.height)
         results["left"] = self._network_image(left, size)
         results["pixel_transform"] = pixel_transform
         results["pixel_convention"] = self.pixel_convention
         if self.right:
-            right = _read_image(results["right_path"])
+            right = _image(results, results["right_path"])
             _check_size(right, left, results["right_path"], results["left_path"])
             results["right"] = self._network_image(right, size)
         if self.frames:
@@ -126,7 +132,7 @@ class LoadStereoImages(BaseTransform):
         for path in results["frame_paths"]:
             if path in done:
                 continue
-            image = left if path == results["left_path"] else _read_image(path)
+            image = left if path == results["left_path"] else _image(results, path)
             _check_size(image, left, path, results["left_path"])
             if self.temporal_frames == "resized":
                 done[path] = np.array(image.resize((width, height), self.temporal_resize))
@@ -176,9 +182,23 @@ class LoadStereoImages(BaseTransform):
         )
 
 
-def _read_image(path: str | None) -> Image.Image:
+def _image(results: dict, path: str | None) -> Image.Image:
+    """The image that the sample brings along, else the file."""
+    decoded = results.get("images", {})
+    if path in decoded:
+        return Image.fromarray(decoded[path])
     if path is None:
         raise FileNotFoundError("an image is needed, but the sequence has no folder for it")
+    return read_image(path)
+
+
+def read_image(path: str | Path) -> Image.Image:
+    """Reads an image file as RGB.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be decoded.
+    """
     try:
         with Image.open(path) as image:
             return image.convert("RGB")

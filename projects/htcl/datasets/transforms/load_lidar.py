@@ -9,9 +9,9 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
-from ..labels import raw_to_train_points
-from ..scan_files import read_point_labels, read_scan
-from ..voxel_grid import VoxelGridSpec
+from htcl.datasets.labels import raw_to_train_points
+from htcl.datasets.scan_files import read_point_labels, read_scan
+from htcl.datasets.voxel_grid import VoxelGridSpec
 
 
 @TRANSFORMS.register_module()

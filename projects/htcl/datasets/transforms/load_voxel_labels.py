@@ -11,8 +11,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet3d.registry import TRANSFORMS
 
-from ..training_labels import SCALES, downsample_labels, make_training_label
-from ..voxel_files import GRID_SIZE, read_voxel_labels, read_voxel_mask
+from htcl.datasets.training_labels import SCALES, downsample_labels, make_training_label
+from htcl.datasets.voxel_files import GRID_SIZE, read_voxel_labels, read_voxel_mask
 
 
 @TRANSFORMS.register_module()

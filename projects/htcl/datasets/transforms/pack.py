@@ -12,7 +12,7 @@ from mmdet3d.registry import TRANSFORMS
 from mmdet3d.structures import Det3DDataSample
 from mmengine.structures import BaseDataElement
 
-from ..voxel_grid import VoxelGridSpec
+from htcl.datasets.voxel_grid import VoxelGridSpec
 
 _IMAGES = ("left", "right", "frames")
 _TENSORS = (
@@ -35,26 +35,24 @@ _META_MATRICES = ("intrinsics_left", "lidar_from_camera")
 
 @TRANSFORMS.register_module()
 class PackSSCInputs(BaseTransform):
-    """Packs a sample into ``dict(inputs=dict, data_samples=Det3DDataSample)``.
+    """Packs a sample into tensors and a ``Det3DDataSample``: the sample contract.
 
-    This is the sample contract.
+    ``inputs`` holds those of the following that the earlier steps made, float32 unless stated:
 
-    ``inputs`` holds those of the following that the earlier steps made; H, W is the network image:
-
-    * left, right (3, H, W) uint8: current images, RGB.
-    * frames (T, 3, H, W) uint8: left frames for the temporal module, oldest first, RGB.
-    * intrinsics_left, intrinsics_right (4, 4) float32: P2 and P3, original pixels, fourth column
+    * ``left``, ``right``: (3, H, W) uint8, current network images, RGB.
+    * ``frames``: (T, 3, H, W) uint8, left frames for the temporal module, oldest first.
+    * ``intrinsics_left``, ``intrinsics_right``: (4, 4), P2 and P3 in original pixels, fourth column
       kept, fourth row (0, 0, 0, 1).
-    * pixel_transform (3, 3) float32: network pixel = pixel_transform @ original pixel.
-    * frames_pixel_transform (3, 3) float32: the same for ``frames``.
-    * lidar_from_camera (4, 4) float32: camera-0 point -> lidar.
-    * augmented_from_lidar (4, 4) float32: lidar point -> voxel frame.
-    * current_from_frame (T, 4, 4) float32: camera-0 point at each frame -> at the current frame.
-    * focal_baseline () float32: pixel metres at original resolution.
-    * depth_map (H, W) float32: sparse depth of the left image, metres, 0 = none.
-    * points (N, 3) float32: voxel frame (lidar axes), metres.
-    * point_labels (N,) int64: 1-19, 0 = not scored.
-    * point_uvd (N, 3) float32: (u, v) in [-1, 1] of the left image, depth in metres (0 = behind).
+    * ``pixel_transform``: (3, 3), network pixel = pixel_transform @ original pixel.
+    * ``frames_pixel_transform``: (3, 3), the same for ``frames``.
+    * ``lidar_from_camera``: (4, 4), camera-0 point -> lidar frame.
+    * ``augmented_from_lidar``: (4, 4), lidar frame -> voxel frame.
+    * ``current_from_frame``: (T, 4, 4), camera-0 point at frame t -> camera 0 at the current frame.
+    * ``focal_baseline``: (), original pixels times metres.
+    * ``depth_map``: (H, W), sparse depth of the left network image, metres, 0 = none.
+    * ``points``: (N, 3), voxel frame, metres; ``point_labels``: (N,) int64, 1-19, 0 = not scored.
+    * ``point_uvd``: (N, 3), position (u, v) in [-1, 1] of the left network image, depth in metres
+      (0 = behind the camera).
 
     ``data_samples.gt_voxels.semantics`` is the (X, Y, Z) uint8 ground truth if the sample has
     labels. The meta information holds sequence, frame, left_path, right_path, frame_paths,
