@@ -1,6 +1,8 @@
 # `make demo` and `make test` work in a fresh clone; each sets up .venv first (once).
 SHELL := /bin/bash
 export PYTHON
+# Threads that wait should sleep: spinning ones make a busy machine several times slower.
+export OMP_WAIT_POLICY ?= PASSIVE
 BIN := .venv/bin
 
 .PHONY: help setup demo test test-slow lint format train-mini lock clean

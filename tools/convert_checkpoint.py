@@ -23,7 +23,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("source", type=Path, metavar="IN.pth", help="checkpoint to read")
     parser.add_argument("target", type=Path, metavar="OUT.pth", help="checkpoint to write")
     parser.add_argument("--reverse", action="store_true", help="from our names to the released")
-    parser.add_argument("--ema", action="store_true", help="take the moving averages of IN.pth")
+    parser.add_argument(
+        "--ema", action="store_true", help="take the moving averages of an mmcv 1.x file"
+    )
     parser.add_argument(
         "--config",
         default=DEFAULT_CONFIG,

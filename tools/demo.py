@@ -5,7 +5,7 @@ evaluates it on streets that it did not train on, and draws what it predicts. Ea
 that a user would type; it is printed before it runs.
 
 Example:
-  python tools/demo.py --epochs 1
+  python tools/demo.py --iters 200
 """
 
 from __future__ import annotations

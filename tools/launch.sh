@@ -3,7 +3,9 @@
 
 # The interpreter: the project's environment if it is there, else what PATH gives.
 htcl_python() {
-  if [[ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" && -x .venv/bin/python ]]; then echo .venv/bin/python; else echo python; fi
+  if [[ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" && -x .venv/bin/python ]]; then echo .venv/bin/python
+  elif command -v python >/dev/null 2>&1; then echo python
+  else echo python3; fi
 }
 
 # htcl_torchrun N SCRIPT ARGS...

@@ -22,15 +22,18 @@ fail() { echo "setup: $1" >&2; exit 1; }
 
 find_python() {
   local candidate
-  for candidate in "${PYTHON:-}" python3.11 python3; do
-    if [[ -n "$candidate" ]] && command -v "$candidate" >/dev/null 2>&1 &&
+  local candidates=(python3.11 python3)
+  if [[ -n "${PYTHON:-}" ]]; then candidates=("$PYTHON"); fi
+  for candidate in "${candidates[@]}"; do
+    if command -v "$candidate" >/dev/null 2>&1 &&
       "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
       echo "$candidate"; return
     fi
   done
   return 1
 }
-python=$(find_python) || fail "Python 3.11 not found (the pinned packages are tested with it). Install it, or name it: make PYTHON=/path/to/python3.11 ..."
+if [[ -n "${PYTHON:-}" ]]; then no_python="$PYTHON is not a Python 3.11"; else no_python="Python 3.11 not found"; fi
+python=$(find_python) || fail "$no_python (the pinned packages are tested with it). Install it, or name it: make PYTHON=/path/to/python3.11 ..."
 
 fingerprint=$( { cat requirements/lock.txt pyproject.toml setup.py; "$python" --version; pwd; } | sha256sum | cut -d' ' -f1)
 stamp=.venv/.htcl-setup

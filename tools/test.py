@@ -23,7 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("config", help="config file")
     parser.add_argument("checkpoint", help="checkpoint, ours or a released one")
-    parser.add_argument("--work-dir", help="logs (default: work_dirs/<config>)")
+    parser.add_argument("--work-dir", help="logs (default: work_dirs/<folder>/<config>)")
     parser.add_argument(
         "--out", metavar="DIR", help="save predictions as DIR/sequences/XX/predictions/*.label"
     )
@@ -55,10 +55,12 @@ def main(argv: list[str] | None = None) -> int:
         runner = build_runner(
             cfg, work_dir=args.work_dir, launcher=args.launcher, checkpoint=args.checkpoint
         )
-        metrics = runner.test()
+        # The property builds the data set, which looks for its files.
+        _ = runner.test_loop
     except (FileNotFoundError, ValueError, RuntimeError) as error:
         print(f"test: {error}", file=sys.stderr)
         return 1
+    metrics = runner.test()
     if args.json and is_main_process():
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(metrics, indent=2) + "\n")

@@ -3,14 +3,15 @@
 Examples:
   python tools/train.py projects/configs/occupancy/semantickitti/temporal_baseline.py
   python tools/train.py CONFIG --resume                     # go on from the newest checkpoint
-  python tools/train.py CONFIG --cfg-options optim_wrapper.optimizer.lr=5e-5
-  train_dataloader.batch_size=1 bash run.sh CONFIG 8                                      # 8 GPUs
-  (or 8 CPU processes)
+  python tools/train.py CONFIG --cfg-options optim_wrapper.optimizer.lr=5e-5 \\
+    train_dataloader.batch_size=1
+  bash run.sh CONFIG 8                                      # 8 GPUs (or 8 CPU processes)
 """
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 
 from mmengine.config import Config, DictAction
@@ -22,7 +23,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", help="config file")
-    parser.add_argument("--work-dir", help="logs and checkpoints (default: work_dirs/<config>)")
+    parser.add_argument("--work-dir", help="logs and checkpoints (default: work_dirs/<folder>/<config>)")
     parser.add_argument(
         "--resume",
         nargs="?",
@@ -77,24 +78,37 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
             cfg.optim_wrapper.loss_scale = "dynamic"
 
 
+def resume_command(argv: list[str], work_dir: str) -> str:
+    """The command that goes on with an interrupted run."""
+    args = [arg for arg in argv if arg != "--resume"]
+    if not any(arg.startswith("--work-dir") for arg in args):
+        args += ["--work-dir", work_dir]
+    return shlex.join(["python", "tools/train.py", *args, "--resume"])
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs the training; returns the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
     args = parse_args(argv)
     from htcl.engine.runner import build_runner, load_config
+    from mmengine.runner import find_latest_checkpoint
 
     try:
         cfg = load_config(args.config, args.cfg_options)
         apply_args(cfg, args)
         runner = build_runner(cfg, work_dir=args.work_dir, launcher=args.launcher)
+        # The property builds the data set, which looks for its files.
+        _ = runner.train_loop
     except (FileNotFoundError, ValueError, RuntimeError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 1
     try:
         runner.train()
     except KeyboardInterrupt:
+        latest = find_latest_checkpoint(runner.work_dir)
         print(
-            f"\ntrain: stopped at iteration {runner.iter}. Go on from the last checkpoint with: "
-            f"python tools/train.py {args.config} --work-dir {runner.work_dir} --resume",
+            f"\ntrain: stopped at iteration {runner.iter}; newest checkpoint: {latest or 'none yet'}"
+            f"\ngo on with: {resume_command(argv, runner.work_dir)}",
             file=sys.stderr,
         )
         return 130

@@ -14,6 +14,8 @@ default_hooks = dict(
         rule="greater",
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    # Dropout repeats itself when a run is resumed.
+    step_seed=dict(type="StepSeedHook"),
 )
 custom_hooks = [
     dict(type="ProgressBarHook"),
@@ -27,8 +29,10 @@ visualizer = dict(
 log_processor = dict(type="LogProcessor", window_size=50, by_epoch=True)
 log_level = "INFO"
 
-# deterministic=True stops a GPU run at the first operator that has no deterministic version, which this network
-# needs. On a CPU the tools switch deterministic operators on by themselves (docs/differences_from_release.md).
+# deterministic=True stops a GPU run at the first operator that has no deterministic version,
+# which this network
+# needs. On a CPU the tools switch deterministic operators on by themselves
+# (docs/differences_from_release.md).
 randomness = dict(seed=0, deterministic=False)
 env_cfg = dict(
     cudnn_benchmark=False,

@@ -134,8 +134,8 @@ def make_batch(network, fixture):
 
 # Bound and stride of each saved part. Those after the sweep carry the error of its coordinates,
 # measured here at 5.3e-4 in the swept volume (`warp`, see test_temporal_encoder.py), 1.2e-3 in its
-# voxel features (`tv`), 1.0e-4 after their fusion (`neck`) and 5.9e-5 in the logits. The others stay
-# below 1.1e-5, most of it from the image backbone.
+# voxel features (`tv`), 1.0e-4 after their fusion (`neck`) and 5.9e-5 in the logits. The others
+# stay below 1.1e-5.
 PARTS = {
     "imgf": (1e-5, (1, 8, 2, 4)),
     "dn": (1e-5, (1, 4, 1, 1)),

@@ -25,7 +25,7 @@ model = dict(
 
 @pytest.fixture
 def tool(load_tool):
-    return load_tool("convert_checkpoint")
+    return load_tool("convert_checkpoint.py")
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,8 @@ def test_all_misfits_at_once(convert, small, capsys):
     assert "4 differences" in message
     assert "missing: temporal_fusion.gate" in message
     assert "unexpected: img_view_transformer.novel.weight" in message
-    assert "wrong shape: head.classifier.weight is (5, 48, 1, 1, 1), expected (20, 48" in message
+    assert "wrong shape: head.classifier.weight is (5, " in message
+    assert "expected (20, " in message
     assert "wrong constant: img_view_transformer.dx differs from the config's geometry" in message
 
 

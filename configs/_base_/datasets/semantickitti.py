@@ -1,5 +1,7 @@
-# SemanticKITTI at full size. The pipeline means what the paper means: one set of pixels for all parts of the
-# network, exact pixel centres, real poses. temporal_baseline.py turns the released behaviour on again.
+# SemanticKITTI at full size. The pipeline means what the paper means: one set of pixels for all
+# parts of the
+# network, exact pixel centres, real poses. temporal_baseline.py turns the released behaviour on
+# again.
 # One key or the environment variable; docs/data.md shows the accepted layouts.
 data_root = "{{$SEMANTICKITTI_ROOT:data/occupancy/semanticKITTI/RGB}}"
 
@@ -38,7 +40,8 @@ val_dataloader = dict(
     collate_fn=dict(type="pseudo_collate"),
     dataset=dict(**dataset, split="val", pipeline=val_pipeline, test_mode=True),
 )
-# As everyone in the field does, tools/test.py scores the validation sequence; tools/make_submission.py predicts
+# As everyone in the field does, tools/test.py scores the validation sequence;
+# tools/make_submission.py predicts
 # the hidden sequences through submission_dataloader.
 test_dataloader = val_dataloader
 submission_dataloader = dict(

@@ -1,4 +1,5 @@
-# The full-size HTCL network with the geometry that the paper means: one metric depth axis for stereo, sweep, lift
+# The full-size HTCL network with the geometry that the paper means: one metric depth axis for
+# stereo, sweep, lift
 # and target, real ego poses, intrinsics of the pixels that the network sees.
 input_size = (384, 1280)
 point_cloud_range = (0.0, -25.6, -2.0, 51.2, 25.6, 4.4)

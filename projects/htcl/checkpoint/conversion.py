@@ -142,7 +142,7 @@ def _compare_constants(state: Mapping[str, Tensor], constants: Mapping[str, Tens
         elif not torch.allclose(found.float(), expected, rtol=1e-5, atol=1e-4):
             difference = (found.float() - expected).abs().max()
             lines.append(
-                f"wrong constant: {key} differs from the config's geometry by up to {difference:.4g}"
+                f"wrong constant: {key} differs from the config's geometry by {difference:.4g}"
             )
     return lines
 

@@ -89,7 +89,8 @@ class SemanticKITTISSC(BaseDataset):
             )
         self.layout = KittiLayout(data_root, velodyne_root, lidarseg_root, label_root)
         self.split = split
-        self.sequences = tuple(str(name) for name in (sequences or SPLITS[split]))
+        # `--cfg-options sequences=08` arrives as the number 8.
+        self.sequences = tuple(str(name).zfill(2) for name in (sequences or SPLITS[split]))
         self.frames = frames
         self.num_history = num_history
         self.history_stride = history_stride

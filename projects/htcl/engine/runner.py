@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from htcl.checkpoint.loading import register_checkpoint_loader
 from htcl.engine.distributed import set_up_launcher
@@ -50,7 +50,7 @@ def build_runner(
     Args:
         cfg: The config, changed in place.
         work_dir: Where logs and checkpoints go; default: ``cfg.work_dir``, else
-            ``work_dirs/<config name>``.
+            ``work_dirs/<config folder>/<config name>``.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
         checkpoint: Weights to load at once, every key of which must fit.
 
@@ -58,7 +58,7 @@ def build_runner(
         The runner.
 
     Raises:
-        FileNotFoundError: If the checkpoint does not exist.
+        FileNotFoundError: If the checkpoint, or a pretrained part to start from, does not exist.
         ValueError: If the checkpoint does not fit the config; all mismatches are listed.
     """
     if checkpoint is not None and not Path(checkpoint).is_file():
@@ -70,15 +70,18 @@ def build_runner(
     if work_dir is not None:
         cfg.work_dir = str(work_dir)
     elif cfg.get("work_dir") is None:
-        cfg.work_dir = os.path.join("work_dirs", Path(cfg.filename).stem)
+        # The folder too: configs of the same name exist at full and at mini size.
+        config = Path(cfg.filename).resolve()
+        cfg.work_dir = os.path.join("work_dirs", config.parent.name, config.stem)
     set_up_launcher(cfg, launcher)
     if checkpoint is not None:
         cfg.load_from = None
         cfg.resume = False
         # All weights come from the checkpoint, so none need to be fetched first.
-        for part in cfg.model.values():
-            if isinstance(part, dict):
-                part.pop("init_cfg", None)
+        for part in _parts(cfg).values():
+            part.pop("init_cfg", None)
+    else:
+        _check_pretrained(cfg)
     runner = Runner.from_cfg(cfg)
     _choose_deterministic_operators()
     if checkpoint is not None:
@@ -91,6 +94,28 @@ def build_runner(
                 "names it), and the same --cfg-options for the model."
             ) from error
     return runner
+
+
+def _parts(cfg: Config) -> dict[str, dict[str, Any]]:
+    return {name: part for name, part in cfg.model.items() if isinstance(part, dict)}
+
+
+def _check_pretrained(cfg: Config) -> None:
+    """Looks for the files of pretrained parts; those that a checkpoint replaces may be absent."""
+    has_checkpoint = cfg.get("load_from") is not None or (
+        cfg.get("resume") and find_latest_checkpoint(cfg.work_dir) is not None
+    )
+    for name, part in _parts(cfg).items():
+        file = (part.get("init_cfg") or {}).get("checkpoint")
+        if file is None or "://" in file or Path(file).is_file():
+            continue
+        if not has_checkpoint:
+            raise FileNotFoundError(
+                f"pretrained weights {file!r} of model.{name} do not exist; pretrain/README.md "
+                "says where to get them. Without them: --cfg-options "
+                f"model.{name}.init_cfg=None, or --load-from a checkpoint of the whole network"
+            )
+        part.pop("init_cfg")
 
 
 def _choose_deterministic_operators() -> None:

@@ -6,5 +6,4 @@ _base_ = [
     "../../../../configs/_base_/default_runtime.py",
 ]
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=500))
-custom_hooks = [dict(type="ProgressBarHook"), dict(type="PredictionPictureHook", interval=1000)]
 log_processor = dict(by_epoch=False)

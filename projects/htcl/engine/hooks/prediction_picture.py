@@ -20,6 +20,8 @@ from htcl.visualization import build_frame_result, render_overview
 class PredictionPictureHook(Hook):
     """Predicts fixed frames of the validation set and logs the overview picture.
 
+    Does nothing in a run without validation set.
+
     Args:
         interval: Iterations between pictures; 0 for none.
         frames: Indices into the validation set.
@@ -40,6 +42,8 @@ class PredictionPictureHook(Hook):
 
     @master_only
     def _draw(self, runner: Runner) -> None:
+        if runner.val_loop is None:
+            return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         dataset = runner.val_dataloader.dataset
         was_training = model.training
@@ -49,7 +53,7 @@ class PredictionPictureHook(Hook):
             with torch.no_grad():
                 predicted = model.val_step(pseudo_collate([sample]))[0]
             picture = render_overview(build_frame_result(sample["inputs"], predicted))
-            runner.visualizer.add_image(
-                f"prediction/{predicted.sequence}_{predicted.frame}", picture, step=runner.iter + 1
-            )
+            # No slash: the local backend takes the name as a file name.
+            name = f"prediction_{predicted.sequence}_{predicted.frame}"
+            runner.visualizer.add_image(name, picture, step=runner.iter + 1)
         model.train(was_training)

@@ -56,7 +56,7 @@ class ProgressBarHook(Hook):
         """Advances and shows the loss."""
         self._advance("train")
         if "train" in self._bars and outputs:
-            loss = float(outputs["loss"])
+            loss = outputs["loss"].item()
             label = f"{loss:.3f}"
             if not isinstance(runner.train_loop, IterBasedTrainLoop):
                 label += f", epoch {runner.epoch + 1}/{runner.max_epochs}"

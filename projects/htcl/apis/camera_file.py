@@ -1,0 +1,178 @@
+"""Calibration of a user's own camera: KITTI's ``calib.txt``, or a small YAML file.
+
+Frames: camera x right, y down, z front; voxel frame (KITTI's lidar frame) x front, y left, z up;
+metres. ``a_from_b`` takes a point in b to a. The centre of the top-left pixel is (0, 0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from htcl.datasets.calibration import KittiCalibration
+
+# The networks learn a voxel frame that lies as KITTI's lidar does: 1.73 m above the road, 0.27 m
+# behind the cameras (A. Geiger et al., "Vision meets Robotics: The KITTI Dataset", IJRR 2013, figure
+# 3 of the sensor setup).
+LIDAR_HEIGHT = 1.73
+CAMERA_FORWARD = 0.27
+
+_REQUIRED = ("image_size", "fx", "fy", "cx", "cy", "camera")
+_OPTIONAL = ("baseline",)
+_CAMERA_REQUIRED = ("height", "pitch")
+_CAMERA_OPTIONAL = ("roll", "forward", "left")
+
+
+@dataclass(frozen=True, eq=False)
+class CameraCalibration:
+    """A calibration and the images that it belongs to.
+
+    Attributes:
+        path: The file.
+        kitti: The calibration in KITTI's terms.
+        image_size: (height, width) of the images it was made for; None if the file does not say.
+        stereo: Whether it describes a pair of cameras.
+    """
+
+    path: Path
+    kitti: KittiCalibration
+    image_size: tuple[int, int] | None = None
+    stereo: bool = True
+
+    def for_image(self, image_size: tuple[int, int]) -> KittiCalibration:
+        """Calibration of images that were scaled since.
+
+        Args:
+            image_size: (height, width) of the images.
+
+        Returns:
+            The calibration; its intrinsics follow the images' size.
+
+        Raises:
+            ValueError: If the images have another shape than the calibrated ones.
+        """
+        if self.image_size is None or self.image_size == tuple(image_size):
+            return self.kitti
+        (old_height, old_width), (height, width) = self.image_size, image_size
+        scale_y, scale_x = height / old_height, width / old_width
+        # Whole-numbered sizes let the two scales differ a little.
+        if abs(scale_x / scale_y - 1) > 0.02:
+            raise ValueError(
+                f"{self.path}: image_size is {old_height} x {old_width}, but the images are "
+                f"{height} x {width} (height x width): another shape, so they were cropped. "
+                "Give the calibration of the cropped images"
+            )
+        resize = np.eye(4)
+        resize[0, [0, 2]] = scale_x, 0.5 * scale_x - 0.5
+        resize[1, [1, 2]] = scale_y, 0.5 * scale_y - 0.5
+        scaled = {name: resize @ getattr(self.kitti, name) for name in ("p0", "p1", "p2", "p3")}
+        return replace(self.kitti, **scaled)
+
+
+def read_calibration(path: str | Path) -> CameraCalibration:
+    """Reads a calibration file; ``docs/inference.md`` describes both formats.
+
+    Args:
+        path: ``.yml`` or ``.yaml``: the small format; any other name: KITTI's ``calib.txt``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        KeyError: If a key is missing or unknown.
+        ValueError: If a value is wrong.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".yml", ".yaml"):
+        return CameraCalibration(path, KittiCalibration.from_file(path))
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: calibration file not found")
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not a YAML file: {error}") from None
+    _check_keys(path, "", content, _REQUIRED, _OPTIONAL)
+    camera = content["camera"]
+    _check_keys(path, "camera", camera, _CAMERA_REQUIRED, _CAMERA_OPTIONAL)
+    size = content["image_size"]
+    if not (isinstance(size, list) and len(size) == 2 and all(type(x) is int for x in size)):
+        raise ValueError(f"{path}: image_size must be [height, width] in pixels, found {size!r}")
+    numbers = {key: _number(path, key, content[key]) for key in ("fx", "fy", "cx", "cy")}
+    baseline = _number(path, "baseline", content.get("baseline", 0.0))
+    pose = {key: _number(path, f"camera.{key}", value) for key, value in camera.items()}
+    for key, value in (("fx", numbers["fx"]), ("fy", numbers["fy"]), ("image_size", min(size))):
+        if value <= 0:
+            raise ValueError(f"{path}: {key} must be positive, found {value}")
+    if "baseline" in content and baseline <= 0:
+        raise ValueError(f"{path}: baseline must be positive metres, found {baseline}")
+    left = np.eye(4)
+    left[0, [0, 2]] = numbers["fx"], numbers["cx"]
+    left[1, [1, 2]] = numbers["fy"], numbers["cy"]
+    right = left.copy()
+    right[0, 3] = -numbers["fx"] * baseline
+    camera_from_lidar = np.linalg.inv(lidar_from_camera(**pose))
+    kitti = KittiCalibration(left, right, left, right, camera_from_lidar)
+    return CameraCalibration(path, kitti, tuple(size), "baseline" in content)
+
+
+def lidar_from_camera(
+    height: float,
+    pitch: float,
+    roll: float = 0.0,
+    forward: float = CAMERA_FORWARD,
+    left: float = 0.0,
+) -> np.ndarray:
+    """Pose of the left camera in the voxel frame, which lies as KITTI's lidar does.
+
+    Args:
+        height: Of the camera above the ground, metres.
+        pitch: Degrees, positive if the camera looks down.
+        roll: Degrees, positive if the camera's right side is lower.
+        forward: Distance of the camera ahead of the voxel frame's origin, metres.
+        left: Distance of the camera to the left of the vehicle's middle, metres.
+
+    Returns:
+        (4, 4) float64.
+    """
+    sin_p, cos_p = np.sin(np.radians(pitch)), np.cos(np.radians(pitch))
+    sin_r, cos_r = np.sin(np.radians(roll)), np.cos(np.radians(roll))
+    # Columns: where the camera's right, down and front point to in x front, y left, z up.
+    level = np.array([[0.0, -sin_p, cos_p], [-1.0, 0.0, 0.0], [0.0, -cos_p, -sin_p]])
+    turn = np.array([[cos_r, -sin_r, 0.0], [sin_r, cos_r, 0.0], [0.0, 0.0, 1.0]])
+    matrix = np.eye(4)
+    matrix[:3, :3] = level @ turn
+    matrix[:3, 3] = forward, left, height - LIDAR_HEIGHT
+    return matrix
+
+
+def _check_keys(
+    path: Path, where: str, found: Any, required: tuple[str, ...], optional: tuple[str, ...]
+) -> None:
+    prefix = f"{where}." if where else ""
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"{path}: {where or 'the file'} must hold the keys {', '.join(required)}, "
+            f"found {found!r}"
+        )
+    missing = [prefix + key for key in required if key not in found]
+    if missing:
+        raise KeyError(
+            f"{path}: calibration lacks {', '.join(missing)}; found "
+            f"{', '.join(prefix + str(key) for key in found) or 'no key'}. "
+            "docs/inference.md shows a complete file"
+        )
+    unknown = [prefix + str(key) for key in found if key not in required + optional]
+    if unknown:
+        raise KeyError(
+            f"{path}: unknown key {', '.join(unknown)}; "
+            f"known are {', '.join(prefix + key for key in required + optional)}"
+        )
+
+
+def _number(path: Path, key: str, value: Any) -> float:
+    if not isinstance(value, Real) or isinstance(value, bool) or not np.isfinite(value):
+        raise ValueError(f"{path}: {key} must be a number, found {value!r}")
+    return float(value)

@@ -1,0 +1,235 @@
+"""Submission files of SemanticKITTI's completion benchmark: collect, zip and check.
+
+The server runs ``validate_submission.py --task completion`` of the benchmark's own tools. Its rules:
+the name ends in ``.zip``; the archive holds the folders ``sequences/``, ``sequences/XX/`` and
+``sequences/XX/predictions/`` as entries of their own; one ``predictions/NNNNNN.label`` of 4,194,304
+bytes for every ``voxels/NNNNNN.bin`` of the test sequences; and nothing else but, optionally,
+``description.txt``. Values must be the 20 raw ids of the benchmark's inverse learning map: its
+evaluation stops at others.
+
+A set of expected frames is a mapping of sequence to frame names, such as ``{"11": ["000000"]}``.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from htcl.datasets.labels import TRAIN_TO_RAW
+from htcl.datasets.layout import KittiLayout
+from htcl.datasets.voxel_files import GRID_SIZE, atomic_write
+
+SEQUENCES = tuple(f"{number:02d}" for number in range(11, 22))
+DESCRIPTION = "description.txt"
+MAX_LISTED = 20
+# All entries carry the same time, so that equal predictions make equal archives.
+_TIME = (1980, 1, 1, 0, 0, 0)
+
+Frames = Mapping[str, Sequence[str]]
+
+
+def expected_frames(layout: KittiLayout, sequences: Iterable[str] = SEQUENCES) -> Frames:
+    """Lists the frames that the server wants: those with a ``voxels/NNNNNN.bin``.
+
+    Raises:
+        FileNotFoundError: If a sequence has no such file.
+    """
+    frames = {sequence: layout.frames(sequence, "voxel_bin") for sequence in sequences}
+    empty = [sequence for sequence, names in frames.items() if not names]
+    if empty:
+        raise FileNotFoundError(
+            f"no voxels/*.bin in sequences {', '.join(empty)} of {layout.data_root}: they say which "
+            "frames the server wants; unpack the SemanticKITTI voxel download of the test sequences"
+        )
+    return frames
+
+
+def label_path(folder: str | Path, sequence: str, frame: str) -> Path:
+    """Where the prediction of a frame lies below a work folder."""
+    return Path(folder) / _entry(sequence, frame)
+
+
+def unfinished(
+    folder: str | Path, frames: Frames, grid_size: tuple[int, int, int] = GRID_SIZE
+) -> list[tuple[str, str]]:
+    """Lists (sequence, frame) of the predictions that are absent or have the wrong size."""
+    size = _label_bytes(grid_size)
+    todo = []
+    for sequence, names in frames.items():
+        for frame in names:
+            path = label_path(folder, sequence, frame)
+            if not path.is_file() or path.stat().st_size != size:
+                todo.append((sequence, frame))
+    return todo
+
+
+def write_submission(
+    folder: str | Path,
+    target: str | Path,
+    frames: Frames,
+    description: str | None = None,
+    grid_size: tuple[int, int, int] = GRID_SIZE,
+    on_frame: Callable[[], object] = lambda: None,
+) -> Path:
+    """Zips the predictions of a work folder.
+
+    Args:
+        folder: Holds ``sequences/XX/predictions/NNNNNN.label``.
+        target: The archive; it appears under its name when it is complete.
+        frames: What the server wants.
+        description: Text of ``description.txt``.
+        grid_size: Voxels along (X, Y, Z).
+        on_frame: Called after each frame, for a progress bar.
+
+    Returns:
+        The archive's path.
+
+    Raises:
+        FileNotFoundError: If predictions are missing or cut short; they are counted and the first
+            ones named, and nothing is written.
+        ValueError: If the name does not end in ``.zip``.
+    """
+    target = Path(target)
+    _check_suffix(target)
+    missing = unfinished(folder, frames, grid_size)
+    if missing:
+        listed = "".join(f"\n  {_entry(*name)}" for name in missing[:MAX_LISTED])
+        more = f"\n  ... and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
+        total = sum(len(names) for names in frames.values())
+        raise FileNotFoundError(
+            f"{len(missing)} of {total} predictions are missing below {folder}, so {target} is not "
+            f"written:{listed}{more}"
+        )
+    with (
+        atomic_write(target) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive,
+    ):
+        for name in _folders(frames):
+            info = zipfile.ZipInfo(name, _TIME)
+            info.external_attr = (0o40755 << 16) | 0x10
+            archive.writestr(info, b"")
+        if description is not None:
+            archive.writestr(_file_info(DESCRIPTION), description)
+        for sequence, names in frames.items():
+            for frame in names:
+                content = label_path(folder, sequence, frame).read_bytes()
+                archive.writestr(_file_info(_entry(sequence, frame)), content)
+                on_frame()
+    return target
+
+
+def check_submission(
+    path: str | Path,
+    frames: Frames | None = None,
+    sequences: Sequence[str] = SEQUENCES,
+    grid_size: tuple[int, int, int] = GRID_SIZE,
+    on_frame: Callable[[], object] = lambda: None,
+) -> list[str]:
+    """Checks an archive by the server's rules.
+
+    Args:
+        path: The archive.
+        frames: What the server wants; None checks everything else, for lack of the data.
+        sequences: The sequences, if ``frames`` is None.
+        grid_size: Voxels along (X, Y, Z).
+        on_frame: Called after each label file, for a progress bar.
+
+    Returns:
+        What is wrong with it, one line each; empty if it is sound.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such submission")
+    problems = [] if path.suffix == ".zip" else [f"{path.name}: the name must end in .zip"]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            wanted = frames if frames is not None else dict.fromkeys(sequences, ())
+            problems += _check_names(entries, wanted, frames is None)
+            for info in entries:
+                if info.filename.endswith(".label"):
+                    problems += _check_label(archive, info, _label_bytes(grid_size))
+                    on_frame()
+    except (zipfile.BadZipFile, EOFError) as error:
+        problems.append(f"{path.name}: not a readable zip archive: {error}")
+    return problems
+
+
+def _check_names(
+    entries: Sequence[zipfile.ZipInfo], frames: Frames, any_frame: bool
+) -> list[str]:
+    """Compares the entries with what is wanted; ``any_frame`` allows every label file."""
+    found = [info.filename for info in entries]
+    folders = set(_folders(frames))
+    labels = {_entry(sequence, name) for sequence, names in frames.items() for name in names}
+    problems = [f"missing folder entry {name}" for name in sorted(folders - set(found))]
+    problems += [f"missing {name}" for name in sorted(labels - set(found))]
+    seen = set()
+    for name in found:
+        if name in seen:
+            problems.append(f"{name} is there twice")
+        seen.add(name)
+        parent, _, leaf = name.rpartition("/")
+        loose = any_frame and f"{parent}/" in folders and _is_label(leaf)
+        if name not in folders | labels | {DESCRIPTION} and not loose:
+            problems.append(f"{name} does not belong into a submission")
+    if any_frame:
+        for folder in sorted(name for name in folders if name.endswith("/predictions/")):
+            if not any(name.startswith(folder) and name != folder for name in found):
+                problems.append(f"{folder} holds no prediction")
+    return problems
+
+
+def _check_label(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, expected_bytes: int
+) -> list[str]:
+    if info.file_size != expected_bytes:
+        return [f"{info.filename} has {info.file_size} bytes, expected {expected_bytes}"]
+    # Reading also compares the check sum.
+    values = np.frombuffer(archive.read(info), dtype="<u2")
+    counts = np.bincount(values, minlength=int(TRAIN_TO_RAW.max()) + 1)
+    unknown = np.setdiff1d(np.flatnonzero(counts), TRAIN_TO_RAW)
+    if len(unknown):
+        return [
+            f"{info.filename} holds ids {unknown[:5].tolist()}, which the evaluation refuses; "
+            f"allowed are {TRAIN_TO_RAW.tolist()}"
+        ]
+    return []
+
+
+def _entry(sequence: str, frame: str) -> str:
+    return f"sequences/{sequence}/predictions/{frame}.label"
+
+
+def _folders(sequences: Iterable[str]) -> list[str]:
+    names = ["sequences/"]
+    for sequence in sequences:
+        names += [f"sequences/{sequence}/", f"sequences/{sequence}/predictions/"]
+    return names
+
+
+def _is_label(leaf: str) -> bool:
+    return leaf.endswith(".label") and leaf.removesuffix(".label").isdigit()
+
+
+def _file_info(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name, _TIME)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.external_attr = 0o100644 << 16
+    return info
+
+
+def _label_bytes(grid_size: tuple[int, int, int]) -> int:
+    return 2 * math.prod(grid_size)
+
+
+def _check_suffix(target: Path) -> None:
+    if target.suffix != ".zip":
+        raise ValueError(f"{target}: the name of a submission must end in .zip")

@@ -1,0 +1,96 @@
+"""Every command and link that the documentation prints must exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES += [ROOT / name for name in ("data/README.md", "pretrain/README.md", "benchmarks/README.md")]
+SCRIPT = re.compile(r"(?:python|bash)\s+([\w./-]+\.(?:py|sh))")
+# Options that reach another program through a shell script.
+PASSED_ON = {
+    "run.sh": "tools/train.py",
+    "run_eval_kitti.sh": "tools/test.py",
+    "tools/dist_test.sh": "tools/test.py",
+    "tools/slurm_train.sh": "tools/train.py",
+    "tools/slurm_test.sh": "tools/test.py",
+    "process_kitti.sh": "tools/data_converter/make_labels.py",
+}
+
+
+def _commands(page: Path) -> list[str]:
+    """Command lines of the page's bash blocks and of its table cells."""
+    text = page.read_text()
+    lines = []
+    for block in re.findall(r"```(?:bash|shell)\n(.*?)```", text, flags=re.DOTALL):
+        lines += block.replace("\\\n", " ").splitlines()
+    lines += [cell for cell in re.findall(r"`([^`\n]+)`", text) if SCRIPT.search(cell)]
+    return [re.sub(r"\s+#.*$", "", line).strip() for line in lines if SCRIPT.search(line)]
+
+
+def _page_id(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_page_id)
+def test_commands_exist_with_their_options(page):
+    problems = []
+    for line in _commands(page):
+        for command in re.split(r"&&|\|", line):
+            match = SCRIPT.search(command)
+            if not match:
+                continue
+            script = match.group(1)
+            if not (ROOT / script).is_file():
+                problems.append(f"{script} does not exist: {line}")
+                continue
+            sources = (ROOT / script).read_text()
+            if script in PASSED_ON:
+                sources += (ROOT / PASSED_ON[script]).read_text()
+            words = shlex.split(command, comments=True)
+            for word in words:
+                option = word.split("=")[0]
+                if re.fullmatch(r"--[a-z][\w-]*", option) and f'"{option}"' not in sources:
+                    problems.append(f"{script} has no option {option}: {line}")
+                if word.startswith("projects/configs/") and not (ROOT / word).is_file():
+                    problems.append(f"config {word} does not exist: {line}")
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_page_id)
+def test_links_lead_somewhere(page):
+    broken = []
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        if not re.match(r"[a-z]+://", target) and not (page.parent / target).exists():
+            broken.append(target)
+    assert not broken, f"{page.name}: {broken}"
+
+
+def test_make_targets_of_the_documentation_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    named = set()
+    for page in PAGES:
+        named |= set(re.findall(r"`make ([a-z-]+)`", page.read_text()))
+        named |= set(re.findall(r"^make ([a-z-]+)", page.read_text(), flags=re.MULTILINE))
+    assert named <= targets, named - targets
+
+
+def test_config_keys_of_the_documentation_exist():
+    """Keys in docs/configs.md are taken by the configs that they are given for."""
+    from mmengine.config import Config
+
+    cfg = Config.fromfile(ROOT / "projects/configs/occupancy/semantickitti/htcl_egopose.py")
+    text = (ROOT / "docs/configs.md").read_text()
+    keys = set(re.findall(r"((?:model|train_dataloader|optim_wrapper)(?:\.\w+)+)", text))
+    assert len(keys) > 15
+    optional = {"model.temporal.warped_feature"}
+    for key in sorted(keys - optional):
+        node = cfg
+        for part in key.split("."):
+            assert part in node, f"docs/configs.md names {key}, which the config does not have"
+            node = node[part]

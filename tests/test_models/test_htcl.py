@@ -1,0 +1,196 @@
+"""The whole network at toy size on one synthetic scene.
+
+Shape letters: B batch, h w image feature map, X Y Z voxel.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from htcl.engine.runner import load_config
+from mmdet3d.registry import DATASETS, MODELS
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+
+MONO = {"stereo": None, "depth_fusion": None}
+STILL = {"temporal": None, "temporal_fusion": None}
+VARIANTS = {"htcl": {}, "stereoscene": STILL, "mono": {**MONO, **STILL}, "mono_temporal": MONO}
+HEAD_LOSSES = {
+    "loss_voxel_ce",
+    "loss_voxel_sem_scal",
+    "loss_voxel_geo_scal",
+    "loss_point_ce",
+    "loss_point_lovasz",
+    "iou",
+    "miou",
+}
+
+
+@pytest.fixture(scope="module")
+def cfg(repo_root, kitti_tree):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINI_KITTI_ROOT", str(kitti_tree))
+        cfg = load_config(repo_root / "tests" / "data" / "tiny_htcl.py")
+    init_default_scope(cfg.default_scope)
+    return cfg
+
+
+@pytest.fixture(scope="module")
+def scene(cfg):
+    """Two training samples."""
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    return [dataset[0], dataset[2]]
+
+
+@pytest.fixture(scope="module")
+def build(cfg):
+    def build(**changes):
+        torch.manual_seed(0)
+        return MODELS.build({**copy.deepcopy(cfg.model), **changes})
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def network(build):
+    """The complete network in eval mode, with a gate that lets the history through."""
+    model = build().eval()
+    torch.nn.init.constant_(model.temporal_fusion.gate, 0.5)
+    return model
+
+
+def collate(model, scene):
+    return model.data_preprocessor(pseudo_collate(copy.deepcopy(scene)))
+
+
+def predict(model, scene):
+    with torch.no_grad():
+        return model.test_step(pseudo_collate(copy.deepcopy(scene)))
+
+
+def losses_of(model, scene):
+    with torch.no_grad():
+        return model(**collate(model, scene), mode="loss")
+
+
+@pytest.mark.parametrize(
+    ("present", "absent"),
+    [
+        ("stereo", "depth_fusion"),
+        ("depth_fusion", "stereo"),
+        ("temporal", "temporal_fusion"),
+        ("temporal_fusion", "temporal"),
+    ],
+)
+def test_half_a_pair(present, absent, build):
+    with pytest.raises(ValueError, match=rf"model\.{present} is set but model\.{absent} is None"):
+        build(**{absent: None})
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variants(name, build, scene):
+    model = build(**VARIANTS[name]).eval()
+    expected = HEAD_LOSSES | {"loss_depth"}
+    if "temporal" not in VARIANTS[name]:
+        expected |= {f"temporal_{loss}" for loss in HEAD_LOSSES}
+    assert set(losses_of(model, scene[:1])) == expected
+    (sample,) = predict(model, scene[:1])
+    assert sample.pred_voxels.semantics.shape == (32, 32, 4)
+    assert sample.pred_voxels.semantics.dtype == torch.uint8
+    assert ("temporal_affinity" in sample) == ("temporal" not in VARIANTS[name])
+
+
+def test_roots_of_the_state_dict(network):
+    roots = {name.split(".")[0] for name in network.state_dict()}
+    # The view transformer has no weights.
+    assert roots == {
+        "img_backbone", "img_neck", "depth_net", "stereo", "depth_fusion", "temporal",
+        "voxel_encoder", "voxel_neck", "temporal_fusion", "head",
+    }  # fmt: skip
+
+
+def test_depth_is_optional(build, scene):
+    assert "loss_depth" not in losses_of(build(**VARIANTS["mono"], loss_depth=None), scene[:1])
+
+
+def test_auxiliary_weight(network, scene, monkeypatch):
+    whole = losses_of(network, scene[:1])
+    monkeypatch.setattr(network, "auxiliary_weight", 0.25)
+    quarter = losses_of(network, scene[:1])
+    for name, value in whole.items():
+        is_auxiliary_loss = name.startswith("temporal_loss")
+        assert torch.allclose(quarter[name], value * (0.25 if is_auxiliary_loss else 1))
+    monkeypatch.setattr(network, "auxiliary_weight", 0)
+    assert set(losses_of(network, scene[:1])) == HEAD_LOSSES | {"loss_depth"}
+
+
+def test_metrics_are_not_summed(network, scene):
+    """Only names with "loss" count; the released code added its metrics to the loss."""
+    losses = losses_of(network, scene[:1])
+    total, logged = network.parse_losses(losses)
+    assert torch.isclose(total, sum(v for name, v in losses.items() if "loss" in name))
+    assert {"iou", "miou", "loss"} <= set(logged)
+
+
+def test_prediction_fields(network, scene):
+    (sample,) = predict(network, scene[:1])
+    assert sample.depth_plane.shape == sample.temporal_affinity.shape == (4, 8)
+    bins = network.view_transformer.depth_bins
+    assert bins.start <= sample.depth_plane.min() <= sample.depth_plane.max() <= bins.last
+    assert sample.sequence == "00"
+    assert "gt_voxels" in sample
+
+
+def test_eval_is_deterministic(network, scene):
+    first, second = (predict(network, scene)[0] for _ in range(2))
+    assert torch.equal(first.pred_voxels.semantics, second.pred_voxels.semantics)
+    assert torch.equal(first.depth_plane, second.depth_plane)
+
+
+def test_batch_equals_single_samples(network, scene):
+    with torch.no_grad():
+        both = network(**collate(network, scene), mode="tensor")
+        single = [network(**collate(network, [sample]), mode="tensor") for sample in scene]
+    assert both.shape == (2, 20, 32, 32, 4)
+    torch.testing.assert_close(both, torch.cat(single), rtol=1e-4, atol=1e-4)
+    # The two scenes do differ.
+    assert not torch.allclose(single[0], single[1], rtol=1e-2, atol=1e-2)
+
+
+def test_history_matters(network, scene):
+    changed = copy.deepcopy(scene[1:])
+    changed[0]["inputs"]["frames"][:-1].fill_(0)
+    with torch.no_grad():
+        before = network(**collate(network, scene[1:]), mode="tensor")
+        after = network(**collate(network, changed), mode="tensor")
+    assert not torch.allclose(before, after)
+
+
+def test_no_labels_in_training(network, scene):
+    unlabelled = copy.deepcopy(scene[:1])
+    del unlabelled[0]["data_samples"].gt_voxels
+    with pytest.raises(KeyError, match="sample 00/000000 has no gt_voxels"):
+        losses_of(network, unlabelled)
+
+
+def test_wrong_number_of_frames(network, scene):
+    short = copy.deepcopy(scene[:1])
+    short[0]["inputs"]["frames"] = short[0]["inputs"]["frames"][1:]
+    with pytest.raises(ValueError, match="3 frames, expected num_history \\+ 1 = 4"):
+        predict(network, short)
+
+
+def test_learns(build, scene):
+    model = build().train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    totals = []
+    for _ in range(8):
+        data = collate(model, scene[:1])
+        total, _ = model.parse_losses(model(**data, mode="loss"))
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        totals.append(total.item())
+    assert totals[-1] < 0.8 * totals[0]

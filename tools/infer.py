@@ -1,0 +1,138 @@
+"""Predicts the voxels around your own camera: images, folders or videos.
+
+Examples:
+  python tools/infer.py CONFIG CKPT --left l.png --right r.png --calib calib.txt
+  python tools/infer.py CONFIG CKPT --left image_2/ --right image_3/ --calib calib.txt \\
+      --poses poses.txt --formats npz label ply png --out outputs/mine
+  python tools/infer.py CONFIG CKPT --left l.mp4 --right r.mp4 --calib camera.yml --static
+  python tools/infer.py MONO_CONFIG CKPT --left dashcam.mp4 --calib camera.yml
+
+docs/inference.md describes the calibration file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from mmengine.config import DictAction
+
+FORMATS = ("npz", "label", "ply", "png")
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="config file")
+    parser.add_argument("checkpoint", help="checkpoint, ours or a released one")
+    source = "image, folder of images, several images, or video"
+    parser.add_argument(
+        "--left", nargs="+", required=True, metavar="L", help=f"left camera: {source}"
+    )
+    parser.add_argument(
+        "--right", nargs="+", metavar="R", help="right camera: the same; not for mono models"
+    )
+    parser.add_argument(
+        "--calib", required=True, metavar="C", help="KITTI's calib.txt, or a small YAML file"
+    )
+    motion = parser.add_mutually_exclusive_group()
+    motion.add_argument("--poses", metavar="P", help="poses as in KITTI's poses.txt")
+    motion.add_argument("--static", action="store_true", help="the camera does not move")
+    parser.add_argument(
+        "--out", metavar="DIR", help="output (default: outputs/infer/<sequence>_<time>)"
+    )
+    parser.add_argument("--name", help="name of the sequence (default: that of folder or video)")
+    parser.add_argument(
+        "--formats",
+        nargs="+",
+        choices=FORMATS,
+        default=["npz", "png"],
+        help="files of each frame (default: npz png)",
+    )
+    parser.add_argument("--batch-size", type=_positive, default=1, metavar="N")
+    parser.add_argument(
+        "--history-stride",
+        type=_positive,
+        metavar="N",
+        help="distance of the history frames (default: the config's)",
+    )
+    parser.add_argument(
+        "--every", type=_positive, default=1, metavar="N", help="predict every N-th frame only"
+    )
+    parser.add_argument(
+        "--max-frames", type=_positive, metavar="N", help="predict at most N frames"
+    )
+    parser.add_argument(
+        "--row-height", type=int, default=340, metavar="PX", help="size of pictures (default: 340)"
+    )
+    parser.add_argument("--device", help="such as cpu or cuda:0 (default: a GPU if there is one)")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="overrides of config keys",
+    )
+    return parser.parse_args(argv)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+def run(args: argparse.Namespace) -> None:
+    """Predicts and writes the files."""
+    from htcl.apis import HTCLInferencer
+    from htcl.apis.frame_source import FrameSource
+    from htcl.visualization.result_folder import mark_latest
+
+    left, right = (s[0] if s is not None and len(s) == 1 else s for s in (args.left, args.right))
+    name = args.name or FrameSource(left).title
+    out = args.out or f"outputs/infer/{name}_{time.strftime('%Y%m%d_%H%M%S')}"
+    inferencer = HTCLInferencer(
+        args.config, args.checkpoint, args.device, cfg_options=args.cfg_options
+    )
+    if right is not None and not inferencer.needs_right:
+        print("this model takes the left images alone; --right is not used")
+    if args.poses is not None and not inferencer.needs_poses:
+        print("this model takes no poses; --poses is not used")
+    inputs = {"left": left, "right": right, "calib": args.calib, "poses": args.poses, "name": name}
+    found = inferencer(
+        inputs,
+        batch_size=args.batch_size,
+        history_stride=args.history_stride,
+        static=args.static,
+        every=args.every,
+        max_frames=args.max_frames,
+        out_dir=out,
+        formats=args.formats,
+        return_vis="png" in args.formats,
+        row_height=args.row_height,
+    )
+    print(f"{len(found['predictions'])} frames in {out}/{name} ({', '.join(args.formats)})")
+    if "npz" in args.formats:
+        mark_latest(out)
+        print("next: python tools/visualization.py   # more views, video, page for the browser")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns the exit status."""
+    args = parse_args(argv)
+    try:
+        run(args)
+    except (FileNotFoundError, KeyError, ValueError, RuntimeError) as error:
+        # The text of a KeyError is its argument; str() would put it in quotes.
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"infer: {message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
