@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from htcl.engine.runner import load_config
 from mmdet3d.registry import DATASETS, MODELS
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
+
+from htcl.engine.runner import load_config
 
 FOLDER = Path(__file__).resolve().parents[1] / "projects" / "configs" / "occupancy"
 
@@ -191,7 +192,10 @@ def test_other_image_and_grid(name, kitti_tree):
 
 @pytest.mark.parametrize("name", ("mini/htcl_egopose", "mini/temporal_baseline"))
 def test_bfloat16(name, kitti_tree):
-    cfg = tiny(name, kitti_tree)
+    # Eight voxels high: torch's bfloat16 convolution on a CPU now and then returns garbage where
+    # a stride takes a side of two to one.
+    near = (0.0, -12.8, -2.0, 25.6, 12.8, 4.4)
+    cfg = tiny(name, kitti_tree, point_cloud_range=near, voxel_size=0.8)
     check_finite(*train_step(cfg, samples(cfg, "train_dataloader"), torch.bfloat16))
 
 

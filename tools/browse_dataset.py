@@ -126,11 +126,12 @@ def depth_target(cfg: Config, inputs: dict[str, Any]) -> np.ndarray | None:
 
 def browse(args: argparse.Namespace) -> int:
     """Writes the pictures; returns their number."""
-    from htcl.engine.runner import load_config
-    from htcl.visualization.training_sample import render_training_sample
     from mmengine.runner import set_random_seed
     from PIL import Image
     from tqdm import tqdm
+
+    from htcl.engine.runner import load_config
+    from htcl.visualization.training_sample import render_training_sample
 
     cfg = load_config(args.config, args.cfg_options)
     dataset = build_dataset(cfg, args.split, args.augment)

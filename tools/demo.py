@@ -63,7 +63,9 @@ def main() -> None:
         f"training, {args.iters} steps",
         [
             "python", "tools/train.py", CONFIG, "--work-dir", work_dir, *start,
-            "--cfg-options", f"train_cfg.max_iters={args.iters}", *options,
+            # The next step evaluates; no need to do so twice.
+            "--cfg-options", f"train_cfg.max_iters={args.iters}",
+            f"train_cfg.val_begin={args.iters + 1}", *options,
         ],
     )  # fmt: skip
     run(

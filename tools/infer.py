@@ -1,8 +1,8 @@
-"""Predicts the voxels around your own camera: images, folders or videos.
+r"""Predicts the voxels around your own camera: images, folders or videos.
 
 Examples:
   python tools/infer.py CONFIG CKPT --left l.png --right r.png --calib calib.txt
-  python tools/infer.py CONFIG CKPT --left image_2/ --right image_3/ --calib calib.txt \\
+  python tools/infer.py CONFIG CKPT --left image_2/ --right image_3/ --calib calib.txt \
       --poses poses.txt --formats npz label ply png --out outputs/mine
   python tools/infer.py CONFIG CKPT --left l.mp4 --right r.mp4 --calib camera.yml --static
   python tools/infer.py MONO_CONFIG CKPT --left dashcam.mp4 --calib camera.yml
@@ -98,9 +98,9 @@ def run(args: argparse.Namespace) -> None:
     inferencer = HTCLInferencer(
         args.config, args.checkpoint, args.device, cfg_options=args.cfg_options
     )
-    if right is not None and not inferencer.needs_right:
+    if right is not None and not inferencer.clips.needs_right:
         print("this model takes the left images alone; --right is not used")
-    if args.poses is not None and not inferencer.needs_poses:
+    if args.poses is not None and not inferencer.clips.needs_poses:
         print("this model takes no poses; --poses is not used")
     inputs = {"left": left, "right": right, "calib": args.calib, "poses": args.poses, "name": name}
     found = inferencer(

@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any
 from mmengine.config import DictAction
 
 if TYPE_CHECKING:
-    from htcl.evaluation.submission import Frames
     from mmengine.config import Config
+
+    from htcl.evaluation.submission import Frames
 
 MADE_WITH = "made_with.json"
 
@@ -39,7 +40,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("config", nargs="?", help="config with a submission_dataloader")
     parser.add_argument("checkpoint", nargs="?", help="checkpoint, ours or a released one")
     parser.add_argument(
-        "--out", type=Path, default=Path("submission.zip"), help="the archive (default: %(default)s)"
+        "--out",
+        type=Path,
+        default=Path("submission.zip"),
+        help="the archive (default: %(default)s)",
     )
     parser.add_argument(
         "--check", type=Path, metavar="ZIP", help="only check an archive that is there already"
@@ -125,7 +129,9 @@ def claim_work_dir(args: argparse.Namespace, cfg: Config) -> None:
     }
     if args.restart and args.work_dir.is_dir():
         if not (args.work_dir / MADE_WITH).is_file():
-            raise ValueError(f"{args.work_dir} is no work folder of this tool, so it is not deleted")
+            raise ValueError(
+                f"{args.work_dir} is no work folder of this tool, so it is not deleted"
+            )
         shutil.rmtree(args.work_dir)
     note = args.work_dir / MADE_WITH
     if note.is_file():
@@ -156,13 +162,14 @@ def predict_missing(args: argparse.Namespace, cfg: Config, frames: Frames) -> in
 def predict(args: argparse.Namespace, cfg: Config, todo: set[tuple[str, str]]) -> None:
     """Predicts some frames and writes them, each in one step."""
     import torch
+    from mmengine.device import get_device
+    from mmengine.runner import Runner
+    from tqdm import tqdm
+
     from htcl.apis.model_loading import load_model
     from htcl.datasets.labels import TRAIN_TO_RAW
     from htcl.datasets.voxel_files import write_voxel_labels
     from htcl.evaluation.submission import label_path
-    from mmengine.device import get_device
-    from mmengine.runner import Runner
-    from tqdm import tqdm
 
     model = load_model(cfg, args.checkpoint, args.device or get_device())
     loader = build_loader(Runner, cfg, todo)
@@ -191,8 +198,9 @@ def build_loader(runner: Any, cfg: Config, todo: set[tuple[str, str]]) -> Any:
 
 def check(path: Path, frames: Frames | None, sequences: list[str] | None) -> bool:
     """Checks an archive and says what is wrong with it; returns whether it is sound."""
-    from htcl.evaluation.submission import MAX_LISTED, SEQUENCES, check_submission
     from tqdm import tqdm
+
+    from htcl.evaluation.submission import MAX_LISTED, SEQUENCES, check_submission
 
     with tqdm(desc="checking", unit="frame", total=_total(frames)) as bar:
         problems = check_submission(path, frames, sequences or SEQUENCES, on_frame=bar.update)
@@ -225,8 +233,9 @@ def run(args: argparse.Namespace) -> bool:
     claim_work_dir(args, cfg)
     predict_missing(args, cfg, frames)
 
-    from htcl.evaluation.submission import write_submission
     from tqdm import tqdm
+
+    from htcl.evaluation.submission import write_submission
 
     with tqdm(total=_total(frames), desc="zipping", unit="frame") as bar:
         write_submission(args.work_dir, args.out, frames, description, on_frame=bar.update)

@@ -1,9 +1,9 @@
-"""Trains a config.
+r"""Trains a config.
 
 Examples:
   python tools/train.py projects/configs/occupancy/semantickitti/temporal_baseline.py
   python tools/train.py CONFIG --resume                     # go on from the newest checkpoint
-  python tools/train.py CONFIG --cfg-options optim_wrapper.optimizer.lr=5e-5 \\
+  python tools/train.py CONFIG --cfg-options optim_wrapper.optimizer.lr=5e-5 \
     train_dataloader.batch_size=1
   bash run.sh CONFIG 8                                      # 8 GPUs (or 8 CPU processes)
 """
@@ -23,7 +23,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", help="config file")
-    parser.add_argument("--work-dir", help="logs and checkpoints (default: work_dirs/<folder>/<config>)")
+    parser.add_argument(
+        "--work-dir", help="logs and checkpoints (default: work_dirs/<folder>/<config>)"
+    )
     parser.add_argument(
         "--resume",
         nargs="?",
@@ -90,8 +92,9 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the training; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
     args = parse_args(argv)
-    from htcl.engine.runner import build_runner, load_config
     from mmengine.runner import find_latest_checkpoint
+
+    from htcl.engine.runner import build_runner, load_config
 
     try:
         cfg = load_config(args.config, args.cfg_options)
@@ -107,7 +110,8 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         latest = find_latest_checkpoint(runner.work_dir)
         print(
-            f"\ntrain: stopped at iteration {runner.iter}; newest checkpoint: {latest or 'none yet'}"
+            f"\ntrain: stopped at iteration {runner.iter}; "
+            f"newest checkpoint: {latest or 'none yet'}"
             f"\ngo on with: {resume_command(argv, runner.work_dir)}",
             file=sys.stderr,
         )

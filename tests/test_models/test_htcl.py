@@ -9,10 +9,11 @@ import copy
 
 import pytest
 import torch
-from htcl.engine.runner import load_config
 from mmdet3d.registry import DATASETS, MODELS
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
+
+from htcl.engine.runner import load_config
 
 MONO = {"stereo": None, "depth_fusion": None}
 STILL = {"temporal": None, "temporal_fusion": None}

@@ -2,6 +2,9 @@
 
 A training label is a uint8 array (256, 256, 32): 0 empty, 1-19 the official classes, 255 not
 scored (invalid voxels, and raw classes that the benchmark ignores). Finished files are skipped.
+
+Example:
+  python tools/data_converter/make_labels.py --data-root data/kitti --sequences 00 08
 """
 
 from __future__ import annotations
@@ -40,7 +43,9 @@ class LabelJob(NamedTuple):
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parses the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--data-root",
         help=f"root of the data (default: ${ROOT_VARIABLE}, else {DEFAULT_ROOT})",

@@ -2,6 +2,9 @@
 
 Needs velodyne/, labels/, calib.txt and poses.txt of each sequence; works on anybody's scans in the
 SemanticKITTI layout. htcl.datasets.voxelizer defines the four files. Existing files are kept.
+
+Example:
+  python tools/data_converter/voxelize_scans.py --data-root data/mine --sequences 00
 """
 
 from __future__ import annotations
@@ -49,7 +52,9 @@ class VoxelJob(NamedTuple):
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parses the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--data-root", help=f"root of the data (default: ${ROOT_VARIABLE}, else {DEFAULT_ROOT})"
     )

@@ -17,8 +17,7 @@ import yaml
 from htcl.datasets.calibration import KittiCalibration
 
 # The networks learn a voxel frame that lies as KITTI's lidar does: 1.73 m above the road, 0.27 m
-# behind the cameras (A. Geiger et al., "Vision meets Robotics: The KITTI Dataset", IJRR 2013, figure
-# 3 of the sensor setup).
+# behind the cameras (A. Geiger et al., "Vision meets Robotics: The KITTI Dataset", IJRR 2013).
 LIDAR_HEIGHT = 1.73
 CAMERA_FORWARD = 0.27
 

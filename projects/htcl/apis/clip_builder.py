@@ -124,10 +124,12 @@ class ClipBuilder:
                     f"found {image.dtype} {image.shape}"
                 )
             if image.shape != left.image.shape:
-                sizes = (f"{i.shape[1]} x {i.shape[0]}" for i in (image, left.image))
                 raise ValueError(
-                    "images of different sizes: {} is {}, {} is {}; left and right images and all "
-                    "frames of a history must have one size".format(
-                        frame.place, next(sizes), left.place, next(sizes)
-                    )
+                    f"images of different sizes: {_size(frame.place, image)}, "
+                    f"{_size(left.place, left.image)}; left and right images and all frames of a "
+                    "history must have one size"
                 )
+
+
+def _size(place: str, image: np.ndarray) -> str:
+    return f"{place} is {image.shape[1]} x {image.shape[0]}"

@@ -8,20 +8,20 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from mmdet3d.registry import INFERENCERS
 from mmdet3d.structures import Det3DDataSample
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.infer import BaseInferencer
+
+# Not mmdet3d's registry of the same name: its look-up imports a module that version 1.4.0 lacks.
+from mmengine.registry import INFERENCERS
 from tqdm import tqdm
 
-from htcl.apis.camera_file import CameraCalibration, read_calibration
-from htcl.apis.clip_builder import ClipBuilder
-from htcl.apis.frame_source import FrameSource, check_pair, frame_numbers, frame_step
+from htcl.apis.camera_file import CameraCalibration
+from htcl.apis.clip_reader import ClipReader
 from htcl.apis.model_loading import load_model
 from htcl.apis.output_files import check_formats, write_outputs
 from htcl.apis.stream import InferenceStream
-from htcl.datasets.calibration import read_poses
 from htcl.datasets.transforms import LoadCalibrationAndPoses, LoadStereoImages
 from htcl.engine.runner import load_config
 from htcl.models.temporal.ego_pose import EgoPose
@@ -30,11 +30,6 @@ from htcl.visualization import FrameResult, build_frame_result, render_overview
 # Steps of a test pipeline that read ground truth, which a user's own images do not have.
 _LABEL_STEPS = ("LoadVoxelLabels", "LoadLidarPoints")
 _INPUT_KEYS = {"left", "right", "calib", "poses", "name"}
-NEEDS_POSES = (
-    "this model needs to know how the camera moved between the frames: give the poses "
-    "(--poses, a file in the format of KITTI's poses.txt), or say that the camera does not move "
-    "(--static)"
-)
 
 
 class Prediction(NamedTuple):
@@ -55,8 +50,8 @@ class HTCLInferencer(BaseInferencer):
 
     An input is a dict with ``left`` and, for stereo models, ``right`` (an image, a video, a folder,
     or a list of images), ``calib`` (a file, see ``docs/inference.md``, or a
-    :class:`~htcl.apis.camera_file.CameraCalibration`), and optionally ``poses`` (a file like KITTI's
-    ``poses.txt``, or an (N, 4, 4) array) and ``name`` (of the sequence).
+    :class:`~htcl.apis.camera_file.CameraCalibration`), and optionally ``poses`` (a file like
+    KITTI's ``poses.txt``, or an (N, 4, 4) array) and ``name`` (of the sequence).
 
     Args:
         model: A config, or the path of one.
@@ -97,7 +92,7 @@ class HTCLInferencer(BaseInferencer):
         return load_model(cfg, weights, device)
 
     def _init_visualizer(self, cfg: Config) -> None:
-        """Pictures are drawn by htcl.visualization; a training's visualizer would open log files."""
+        """Makes none: htcl.visualization draws, and a training's visualizer opens log files."""
 
     def _init_collate(self, cfg: Config) -> Callable:
         return pseudo_collate
@@ -106,18 +101,24 @@ class HTCLInferencer(BaseInferencer):
         """The config's test pipeline, without labels; finds out what the model needs."""
         dataset = cfg.get("test_dataloader", {}).get("dataset", {})
         if "pipeline" not in dataset:
-            raise ValueError("the config has no test_dataloader.dataset.pipeline, which is used here")
+            raise ValueError(
+                "the config has no test_dataloader.dataset.pipeline, which is used here"
+            )
         pipeline = Compose([s for s in dataset["pipeline"] if s["type"] not in _LABEL_STEPS])
         temporal = getattr(self.model, "temporal", None)
-        self.num_history = 0 if temporal is None else temporal.num_history
-        self.needs_poses = temporal is not None and isinstance(temporal.pose, EgoPose)
-        self.history_stride = int(dataset.get("history_stride", 5))
-        self.needs_right = False
+        needs_poses = temporal is not None and isinstance(temporal.pose, EgoPose)
+        needs_right = False
         for step in pipeline.transforms:
             if isinstance(step, LoadStereoImages):
-                self.needs_right = step.right
+                needs_right = step.right
             elif isinstance(step, LoadCalibrationAndPoses):
-                step.poses = self.needs_poses
+                step.poses = needs_poses
+        self.clips = ClipReader(
+            num_history=0 if temporal is None else temporal.num_history,
+            history_stride=int(dataset.get("history_stride", 5)),
+            needs_right=needs_right,
+            needs_poses=needs_poses,
+        )
         return pipeline
 
     def _inputs_to_list(self, inputs: Mapping | Sequence[Mapping]) -> list[Mapping[str, Any]]:
@@ -158,113 +159,9 @@ class HTCLInferencer(BaseInferencer):
         samples = (
             sample
             for item in inputs
-            for sample in self._samples(item, history_stride, static, every, max_frames)
+            for sample in self.clips.samples(item, history_stride, static, every, max_frames)
         )
         yield from self._get_chunk_data(samples, batch_size)
-
-    def _samples(
-        self,
-        item: Mapping[str, Any],
-        history_stride: int | None,
-        static: bool,
-        every: int,
-        max_frames: int | None,
-    ) -> Iterator[dict[str, Any]]:
-        left = FrameSource(item["left"])
-        right = self._right_source(left, item.get("right"))
-        calibration = _as_calibration(item["calib"])
-        stride = self._stride(left, history_stride)
-        poses = self._poses(left, item.get("poses"), static)
-        builder = self._builder(calibration, stride, str(item.get("name") or left.title))
-        rights = iter(right) if right is not None else None
-        last = None if max_frames is None else (max_frames - 1) * every
-        index = -1
-        for index, frame in enumerate(left):
-            partner = None if rights is None else next(rights, None)
-            if rights is not None and partner is None:
-                raise ValueError(
-                    f"{item['right']} ends after {index} frames, but {item['left']} has more: each "
-                    "left frame needs its right one"
-                )
-            sample = builder.push(frame, partner, poses(index) if self.needs_poses else None)
-            if index % every == 0:
-                yield sample
-            if index == last:
-                return
-        if index < 0:
-            raise ValueError(f"{item['left']}: no frame could be read")
-        if rights is not None and next(rights, None) is not None:
-            raise ValueError(
-                f"{item['left']} ends after {index + 1} frames, but {item['right']} has more: each "
-                "left frame needs its right one"
-            )
-
-    def _right_source(self, left: FrameSource, source: Any) -> FrameSource | None:
-        if not self.needs_right:
-            return None
-        if source is None:
-            raise ValueError(
-                "this stereo model needs the right images too (--right); a mono model, such as that "
-                "of htcl_mono.py, takes the left ones alone"
-            )
-        right = FrameSource(source)
-        check_pair(left, right)
-        return right
-
-    def _stride(self, left: FrameSource, wanted: int | None) -> int:
-        """Distance of the history in frames given."""
-        stride = self.history_stride if wanted is None else wanted
-        if self.num_history == 0 or left.names is None:
-            return stride
-        step = frame_step(left.names) or 1
-        if stride % step:
-            raise ValueError(
-                f"a gap in the history: the frames are numbered in steps of {step}, but the history "
-                f"takes every {stride}: give the frames between them, or --history-stride {step}"
-            )
-        return stride // step
-
-    def _poses(
-        self, left: FrameSource, source: Any, static: bool
-    ) -> Callable[[int], np.ndarray]:
-        """A function from the index of a frame to its pose."""
-        # The motion of a single frame to itself is none, whatever its pose.
-        single = left.names is not None and len(left.names) == 1
-        if not self.needs_poses or (source is None and (static or single)):
-            return lambda index: np.eye(4)
-        if source is None:
-            raise ValueError(NEEDS_POSES)
-        where = str(source) if isinstance(source, str | Path) else "poses"
-        poses = read_poses(source) if isinstance(source, str | Path) else np.asarray(source)
-        lines = range(len(poses))
-        if left.names is not None and len(left.names) != len(poses):
-            # A file of the whole sequence: line n belongs to frame n.
-            lines = frame_numbers(left.names)
-            if lines is None or max(lines) >= len(poses):
-                raise ValueError(
-                    f"{where}: {len(poses)} poses for {len(left.names)} frames: give one line a "
-                    "frame, or number the frames by their line (000000 is the first)"
-                )
-
-        def pose(index: int) -> np.ndarray:
-            if index >= len(lines):
-                raise ValueError(
-                    f"{where}: {len(poses)} poses, but the video has more frames; one line a frame "
-                    "is needed"
-                )
-            return poses[lines[index]]
-
-        return pose
-
-    def _builder(self, calibration: CameraCalibration, stride: int, name: str) -> ClipBuilder:
-        return ClipBuilder(
-            calibration,
-            self.num_history,
-            stride,
-            right=self.needs_right,
-            poses=self.needs_poses,
-            sequence=name,
-        )
 
     def forward(self, inputs: Sequence[dict[str, Any]], **kwargs: Any) -> list[Prediction]:
         """Predicts one batch that :meth:`preprocess` made."""
@@ -395,12 +292,8 @@ class HTCLInferencer(BaseInferencer):
         Returns:
             The stream; its ``step`` takes one frame after another.
         """
-        builder = self._builder(_as_calibration(calib), history_stride, name)
+        builder = self.clips.builder(calib, history_stride, name)
         return InferenceStream(self, builder, static)
-
-
-def _as_calibration(source: str | Path | CameraCalibration) -> CameraCalibration:
-    return source if isinstance(source, CameraCalibration) else read_calibration(source)
 
 
 def _summary(result: FrameResult, files: dict[str, str]) -> dict[str, Any]:

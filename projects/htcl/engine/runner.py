@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner, find_latest_checkpoint, load_checkpoint
 
 from htcl.checkpoint.loading import register_checkpoint_loader
 from htcl.engine.distributed import set_up_launcher
@@ -86,7 +86,8 @@ def build_runner(
     _choose_deterministic_operators()
     if checkpoint is not None:
         try:
-            runner.load_checkpoint(str(checkpoint), map_location="cpu", strict=True)
+            # Not the runner's method: it calls EMAHook, which is not ready before the run.
+            load_checkpoint(runner.model, str(checkpoint), map_location="cpu", strict=True)
         except RuntimeError as error:
             raise ValueError(
                 f"checkpoint {str(checkpoint)!r} does not fit config {cfg.filename!r}:\n{error}\n"

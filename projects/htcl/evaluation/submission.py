@@ -1,7 +1,7 @@
 """Submission files of SemanticKITTI's completion benchmark: collect, zip and check.
 
-The server runs ``validate_submission.py --task completion`` of the benchmark's own tools. Its rules:
-the name ends in ``.zip``; the archive holds the folders ``sequences/``, ``sequences/XX/`` and
+The rules are those of the benchmark's ``validate_submission.py --task completion``: the name ends
+in ``.zip``; the archive holds the folders ``sequences/``, ``sequences/XX/`` and
 ``sequences/XX/predictions/`` as entries of their own; one ``predictions/NNNNNN.label`` of 4,194,304
 bytes for every ``voxels/NNNNNN.bin`` of the test sequences; and nothing else but, optionally,
 ``description.txt``. Values must be the 20 raw ids of the benchmark's inverse learning map: its
@@ -42,8 +42,9 @@ def expected_frames(layout: KittiLayout, sequences: Iterable[str] = SEQUENCES) -
     empty = [sequence for sequence, names in frames.items() if not names]
     if empty:
         raise FileNotFoundError(
-            f"no voxels/*.bin in sequences {', '.join(empty)} of {layout.data_root}: they say which "
-            "frames the server wants; unpack the SemanticKITTI voxel download of the test sequences"
+            f"no voxels/*.bin in sequences {', '.join(empty)} of {layout.data_root}: they say "
+            "which frames the server wants; unpack the SemanticKITTI voxel download of the test "
+            "sequences"
         )
     return frames
 
@@ -162,9 +163,7 @@ def check_submission(
     return problems
 
 
-def _check_names(
-    entries: Sequence[zipfile.ZipInfo], frames: Frames, any_frame: bool
-) -> list[str]:
+def _check_names(entries: Sequence[zipfile.ZipInfo], frames: Frames, any_frame: bool) -> list[str]:
     """Compares the entries with what is wanted; ``any_frame`` allows every label file."""
     found = [info.filename for info in entries]
     folders = set(_folders(frames))
@@ -187,9 +186,7 @@ def _check_names(
     return problems
 
 
-def _check_label(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, expected_bytes: int
-) -> list[str]:
+def _check_label(archive: zipfile.ZipFile, info: zipfile.ZipInfo, expected_bytes: int) -> list[str]:
     if info.file_size != expected_bytes:
         return [f"{info.filename} has {info.file_size} bytes, expected {expected_bytes}"]
     # Reading also compares the check sum.

@@ -118,16 +118,16 @@ def _depth_limits(inputs: Mapping[str, Any], target: np.ndarray | None) -> tuple
 def _dim(image: np.ndarray) -> np.ndarray:
     """A pale grey image on which dots show."""
     grey = image.astype(np.float32).mean(axis=2, keepdims=True)
-    return np.repeat(110 + 0.5 * grey, 3, axis=2).clip(0, 255).astype(np.uint8)
+    return np.repeat(150 + 0.35 * grey, 3, axis=2).clip(0, 255).astype(np.uint8)
 
 
 def _draw_dots(
     image: np.ndarray, x: np.ndarray, y: np.ndarray, depth: np.ndarray, colours: np.ndarray
 ) -> np.ndarray:
-    """Draws squares of about 1/130 of the height, the nearest on top."""
+    """Draws squares, the nearest on top, so large that about a tenth of the image is covered."""
     scale = max(1, -(-480 // image.shape[0]))
     picture = _dim(image).repeat(scale, axis=0).repeat(scale, axis=1)
-    radius = max(1, picture.shape[0] // 260)
+    radius = max(1, round(0.15 * (picture.shape[0] * picture.shape[1] / max(len(x), 1)) ** 0.5))
     order = np.argsort(-depth)
     columns = np.round((x[order] + 0.5) * scale - 0.5).astype(int)
     rows = np.round((y[order] + 0.5) * scale - 0.5).astype(int)
@@ -140,9 +140,7 @@ def _draw_dots(
     return picture
 
 
-def _depth_points(
-    image: np.ndarray, depth: np.ndarray, limits: tuple[float, float]
-) -> np.ndarray:
+def _depth_points(image: np.ndarray, depth: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     y, x = np.nonzero(depth)
     values = depth[y, x]
     colours = colour_map(values[None], np.ones((1, len(values)), bool), limits, DEPTH_SCHEME)[0]

@@ -118,3 +118,19 @@ def test_errors_name_the_file(tmp_path: Path):
 def test_unknown_settings_are_refused(key: str):
     with pytest.raises(ValueError, match=f"{key}: unknown value 'x'"):
         LoadStereoImages(**{key: "x"})
+
+
+def test_decoded_images_take_the_place_of_files(tmp_path: Path):
+    files = clip(tmp_path, 38, 124)
+    paths = {*files["frame_paths"], files["right_path"]}
+    renamed = {path: f"video frame {number}" for number, path in enumerate(sorted(paths))}
+    decoded = {
+        "left_path": renamed[files["left_path"]],
+        "right_path": renamed[files["right_path"]],
+        "frame_paths": [renamed[path] for path in files["frame_paths"]],
+        "images": {renamed[path]: np.asarray(picture(path)) for path in paths},
+    }
+    step = LoadStereoImages((32, 128))
+    expected, found = step.transform(files), step.transform(decoded)
+    for key in ("left", "right", "frames", "pixel_transform"):
+        np.testing.assert_array_equal(found[key], expected[key])

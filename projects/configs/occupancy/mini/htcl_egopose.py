@@ -5,5 +5,8 @@ _base_ = [
     "../../../../configs/_base_/schedules/adamw_mini.py",
     "../../../../configs/_base_/default_runtime.py",
 ]
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=500))
+default_hooks = dict(
+    checkpoint=dict(by_epoch=False, interval=500),
+    logger=dict(log_metric_by_epoch=False),
+)
 log_processor = dict(by_epoch=False)

@@ -155,7 +155,11 @@ class CameraAwareDepthNet(BaseModule):
 
     def _depth(self, x: Tensor, camera: Tensor) -> Tensor:
         x = self.aspp(self.depth_blocks(self.depth_gate(x, camera)))
-        return self.depth_conv(self.deform(x, self.deform_offset(x)))
+        offset = self.deform_offset(x)
+        # torchvision has no bfloat16 version of this operator on a CPU.
+        with torch.autocast(x.device.type, enabled=False):
+            x = self.deform(x.float(), offset.float())
+        return self.depth_conv(x)
 
     def _zero_offsets(self) -> None:
         nn.init.zeros_(self.deform_offset.weight)

@@ -1,0 +1,143 @@
+"""From a user's images, calibration and poses to samples for the test pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from htcl.apis.camera_file import CameraCalibration, read_calibration
+from htcl.apis.clip_builder import ClipBuilder
+from htcl.apis.frame_source import FrameSource, check_pair, frame_numbers, frame_step
+from htcl.datasets.calibration import read_poses
+
+NEEDS_POSES = (
+    "this model needs to know how the camera moved between the frames: give the poses "
+    "(--poses, a file in the format of KITTI's poses.txt), or say that the camera does not move "
+    "(--static)"
+)
+
+
+@dataclass(frozen=True)
+class ClipReader:
+    """Reads drives frame by frame, as a model needs them.
+
+    Attributes:
+        num_history: Number of history frames of a clip.
+        history_stride: Distance of the history frames where the caller does not say.
+        needs_right: Whether the model takes the right images.
+        needs_poses: Whether the model takes poses.
+    """
+
+    num_history: int
+    history_stride: int
+    needs_right: bool
+    needs_poses: bool
+
+    def builder(self, calib: Any, stride: int, name: str) -> ClipBuilder:
+        """Opens a clip of a calibration (or its file), with a history stride in frames given."""
+        calibration = calib if isinstance(calib, CameraCalibration) else read_calibration(calib)
+        return ClipBuilder(
+            calibration,
+            self.num_history,
+            stride,
+            right=self.needs_right,
+            poses=self.needs_poses,
+            sequence=name,
+        )
+
+    def samples(
+        self,
+        item: Mapping[str, Any],
+        history_stride: int | None,
+        static: bool,
+        every: int,
+        max_frames: int | None,
+    ) -> Iterator[dict[str, Any]]:
+        """Reads one drive; arguments as in ``HTCLInferencer.preprocess``."""
+        left = FrameSource(item["left"])
+        right = self._right_source(left, item.get("right"))
+        stride = self._stride(left, history_stride)
+        poses = self._poses(left, item.get("poses"), static)
+        builder = self.builder(item["calib"], stride, str(item.get("name") or left.title))
+        rights = iter(right) if right is not None else None
+        last = None if max_frames is None else (max_frames - 1) * every
+        index = -1
+        for index, frame in enumerate(left):
+            partner = None if rights is None else next(rights, None)
+            if rights is not None and partner is None:
+                raise ValueError(
+                    f"{item['right']} ends after {index} frames, but {item['left']} has more: each "
+                    "left frame needs its right one"
+                )
+            sample = builder.push(frame, partner, poses(index) if self.needs_poses else None)
+            if index % every == 0:
+                yield sample
+            if index == last:
+                return
+        if index < 0:
+            raise ValueError(f"{item['left']}: no frame could be read")
+        if rights is not None and next(rights, None) is not None:
+            raise ValueError(
+                f"{item['left']} ends after {index + 1} frames, but {item['right']} has more: each "
+                "left frame needs its right one"
+            )
+
+    def _right_source(self, left: FrameSource, source: Any) -> FrameSource | None:
+        if not self.needs_right:
+            return None
+        if source is None:
+            raise ValueError(
+                "this stereo model needs the right images too (--right); a mono model, such as "
+                "that of htcl_mono.py, takes the left ones alone"
+            )
+        right = FrameSource(source)
+        check_pair(left, right)
+        return right
+
+    def _stride(self, left: FrameSource, wanted: int | None) -> int:
+        """Distance of the history in frames given."""
+        stride = self.history_stride if wanted is None else wanted
+        if self.num_history == 0 or left.names is None:
+            return stride
+        step = frame_step(left.names) or 1
+        if stride % step:
+            raise ValueError(
+                f"a gap in the history: the frames are numbered in steps of {step}, but the "
+                f"history takes every {stride}: give the frames between them, or "
+                f"--history-stride {step}"
+            )
+        return stride // step
+
+    def _poses(self, left: FrameSource, source: Any, static: bool) -> Callable[[int], np.ndarray]:
+        """A function from the index of a frame to its pose."""
+        # The motion of a single frame to itself is none, whatever its pose.
+        single = left.names is not None and len(left.names) == 1
+        if not self.needs_poses or (source is None and (static or single)):
+            return lambda index: np.eye(4)
+        if source is None:
+            raise ValueError(NEEDS_POSES)
+        where = str(source) if isinstance(source, str | Path) else "poses"
+        poses = read_poses(source) if isinstance(source, str | Path) else np.asarray(source)
+        lines = range(len(poses))
+        if left.names is not None and len(left.names) != len(poses):
+            # A file of the whole sequence: line n belongs to frame n.
+            lines = frame_numbers(left.names)
+            if lines is None or max(lines) >= len(poses):
+                raise ValueError(
+                    f"{where}: {len(poses)} poses for {len(left.names)} frames: give one line a "
+                    "frame, or number the frames by their line (000000 is the first)"
+                )
+
+        def pose(index: int) -> np.ndarray:
+            if index >= len(lines):
+                raise ValueError(
+                    f"{where}: {len(poses)} poses, but the video has more frames; one line a frame "
+                    "is needed"
+                )
+            return poses[lines[index]]
+
+        return pose

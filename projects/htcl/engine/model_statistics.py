@@ -1,0 +1,222 @@
+"""Parameters, FLOPs and memory of a model by part, with a synthetic input.
+
+Shape letters: B batch, T frame, H W image.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from mmdet3d.registry import MODELS
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import init_default_scope
+from prettytable import PrettyTable
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from htcl.engine.part_recorder import REST, PartRecorder
+from htcl.engine.synthetic_input import input_size, synthetic_inputs
+from htcl.ops.splat import SplatIndex
+
+
+@dataclass
+class PartStatistics:
+    """Numbers of one part.
+
+    Attributes:
+        name: Attribute of the model.
+        parameters: Number of parameters.
+        trainable: Those of them that a training changes.
+        flops: Operations of one prediction; a multiply-add is two.
+        peak_bytes: Largest memory while the part ran, with all that was alive then; 0 if it was not
+            run on its own.
+    """
+
+    name: str
+    parameters: int = 0
+    trainable: int = 0
+    flops: int = 0
+    peak_bytes: int = 0
+
+
+@dataclass
+class ModelStatistics:
+    """Numbers of a model.
+
+    Attributes:
+        parts: Of each part, in the order of the forward pass.
+        total: Sums; of the memory the maximum.
+        input_shapes: Shape of each input.
+        seconds: Time of one prediction, None if nothing was computed.
+    """
+
+    parts: list[PartStatistics]
+    total: PartStatistics
+    input_shapes: dict[str, tuple[int, ...]]
+    seconds: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain containers for JSON."""
+        return asdict(self)
+
+
+def measure(
+    cfg: Config, device: str = "none", batch: int = 1, amp: str | None = None
+) -> ModelStatistics:
+    """Builds the model of a config and counts.
+
+    Args:
+        cfg: The config.
+        device: 'none' runs shapes alone, without computing; else where the network runs.
+        batch: Number of samples.
+        amp: Half-precision type of autocast on a GPU, such as 'bfloat16'.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        ValueError: If there is no such device.
+    """
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError("--device cuda: this machine has no GPU that PyTorch can use")
+    init_default_scope(cfg.get("default_scope", "mmdet3d"))
+    model_cfg = ConfigDict(cfg.model.to_dict())
+    for part in model_cfg.values():
+        if isinstance(part, dict):
+            part.pop("init_cfg", None)
+    fake = FakeTensorMode() if device == "none" else None
+    real = torch.device("cpu" if fake else device)
+    model = MODELS.build(model_cfg).eval()
+    inputs = synthetic_inputs(model, input_size(cfg), batch)
+    shapes = {key: tuple(value.shape) for key, value in inputs.items()}
+    cuda = real.type == "cuda"
+    model.to(real)
+    inputs = {key: value.to(real) for key, value in inputs.items()}
+    counter = FlopCounterMode(display=False)
+    recorder = PartRecorder(model, counter, real if cuda else None)
+    with torch.no_grad(), contextlib.ExitStack() as stack:
+        if amp is not None:
+            stack.enter_context(torch.autocast("cuda", getattr(torch, amp)))
+        seconds = None
+        if not fake:
+            # The first pass of a process also sets the libraries up.
+            seconds = min(_time(model, inputs, real) for _ in range(3 if cuda else 1))
+        if fake:
+            _use_real_geometry(model, inputs, fake)
+            inputs = _as_fake(fake, inputs)
+            _make_fake(fake, model)
+            stack.enter_context(fake)
+        recorder.start([*model.parameters(), *model.buffers(), *inputs.values()])
+        with counter, recorder:
+            model(inputs, mode="tensor")
+    recorder.finish()
+    return _collect(model, recorder, shapes, seconds)
+
+
+def _time(model: nn.Module, inputs: dict[str, Tensor], device: torch.device) -> float:
+    start = time.perf_counter()
+    model(inputs, mode="tensor")
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def _as_fake(mode: FakeTensorMode, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: mode.from_tensor(value) for key, value in tensors.items()}
+
+
+def _make_fake(mode: FakeTensorMode, model: nn.Module) -> None:
+    """Takes the values out of a model; shapes stay."""
+    for module in model.modules():
+        for name, value in list(module._parameters.items()):
+            if value is not None:
+                kept = nn.Parameter(mode.from_tensor(value.data), value.requires_grad)
+                module._parameters[name] = kept
+        for name, value in list(module._buffers.items()):
+            if value is not None:
+                module._buffers[name] = mode.from_tensor(value)
+
+
+def _use_real_geometry(model: nn.Module, inputs: dict[str, Tensor], mode: FakeTensorMode) -> None:
+    """Computes which cell falls into which voxel: its size depends on values, not on shapes."""
+    index = model.view_transformer.index(inputs)
+    fields = ("voxel_of_cell", "cells", "pixels", "starts")
+    faked = SplatIndex(
+        **{name: mode.from_tensor(getattr(index, name)) for name in fields},
+        grid_shape=index.grid_shape,
+    )
+    model.view_transformer.index = lambda batch: faked
+
+
+def _collect(
+    model: nn.Module,
+    recorder: PartRecorder,
+    shapes: dict[str, tuple[int, ...]],
+    seconds: float | None,
+) -> ModelStatistics:
+    parts = []
+    for name, child in model.named_children():
+        part = PartStatistics(name)
+        for parameter in child.parameters():
+            part.parameters += parameter.numel()
+            part.trainable += parameter.numel() * parameter.requires_grad
+        parts.append(part)
+    parts.append(PartStatistics(REST))
+    for part in parts:
+        part.flops = recorder.flops.get(part.name, 0)
+        part.peak_bytes = recorder.peaks.get(part.name, 0)
+    # Losses and the data preprocessor take no part in a prediction.
+    parts = [part for part in parts if part.parameters or part.flops]
+    total = PartStatistics("total", peak_bytes=max(recorder.peaks.values()))
+    for part in parts:
+        total.parameters += part.parameters
+        total.trainable += part.trainable
+        total.flops += part.flops
+    return ModelStatistics(parts, total, shapes, seconds)
+
+
+def format_statistics(found: ModelStatistics) -> str:
+    """Makes a table of the numbers."""
+    table = PrettyTable(["part", "parameters (M)", "trainable (M)", "GFLOP", "share", "peak (MiB)"])
+    table.align = "r"
+    table.align["part"] = "l"
+    rows = [*found.parts, found.total]
+    for part in rows:
+        table.add_row(
+            [
+                part.name,
+                f"{part.parameters / 1e6:.3f}",
+                f"{part.trainable / 1e6:.3f}",
+                f"{part.flops / 1e9:,.1f}",
+                f"{part.flops / max(found.total.flops, 1):.1%}",
+                f"{part.peak_bytes / 2**20:,.0f}",
+            ],
+            divider=part is rows[-2],
+        )
+    lines = ["inputs      " + ", ".join(f"{k} {tuple(v)}" for k, v in found.input_shapes.items())]
+    if found.seconds is not None:
+        lines.append(f"time        {found.seconds:.3f} s a forward pass")
+    return "\n".join([*lines, str(table)])
+
+
+def machine_versions(device: str) -> dict[str, str]:
+    """Machine and versions, for a report that another can repeat."""
+    hardware = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+        hardware = f"{names[0]} ({len(names)} threads)" if names else hardware
+    if device.startswith("cuda"):
+        hardware = torch.cuda.get_device_name(device)
+    if device == "none":
+        hardware += ", nothing computed"
+    versions = f"Python {platform.python_version()}, PyTorch {torch.__version__}"
+    if torch.version.cuda:
+        versions += f", CUDA {torch.version.cuda}"
+    return {"machine": hardware, "versions": f"{versions}, numpy {np.__version__}"}

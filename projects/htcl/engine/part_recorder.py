@@ -1,0 +1,104 @@
+"""Operations and memory of a forward pass, part by part."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+REST = "rest"
+
+
+class PartRecorder(TorchDispatchMode):
+    """Notes operations and largest memory while each part of a model runs.
+
+    A part begins when one of its modules does, and lasts until another part begins: so it also
+    gets what its methods do outside its modules.
+
+    Args:
+        model: Its direct children are the parts.
+        counter: Counts the operations.
+        cuda: Read the allocator of this device; None adds up the tensors that are alive.
+    """
+
+    def __init__(
+        self, model: nn.Module, counter: FlopCounterMode, cuda: torch.device | None
+    ) -> None:
+        super().__init__()
+        self._counter = counter
+        self._cuda = cuda
+        self._part = REST
+        self._counted = 0
+        self.peaks: dict[str, int] = {}
+        self.flops: dict[str, int] = {}
+        self._alive = 0
+        self._known: set[int] = set()
+        self._hooks = []
+        for name, child in model.named_children():
+            for module in child.modules():
+                hook = module.register_forward_pre_hook(lambda *_, part=name: self._enter(part))
+                self._hooks.append(hook)
+
+    def start(self, tensors: list[Tensor]) -> None:
+        """Begins with what is alive before the forward pass."""
+        if self._cuda is not None:
+            torch.cuda.reset_peak_memory_stats(self._cuda)
+        for tensor in tensors:
+            self._add(tensor)
+
+    def finish(self) -> None:
+        """Ends the last part."""
+        self._enter(REST)
+        for hook in self._hooks:
+            hook.remove()
+
+    def _enter(self, part: str) -> None:
+        if part == self._part:
+            return
+        self._note()
+        counted = int(self._counter.get_total_flops())
+        self.flops[self._part] = self.flops.get(self._part, 0) + counted - self._counted
+        self._counted, self._part = counted, part
+        if self._cuda is not None:
+            torch.cuda.reset_peak_memory_stats(self._cuda)
+
+    def _note(self) -> None:
+        if self._cuda is not None:
+            self._alive = torch.cuda.max_memory_allocated(self._cuda)
+        self.peaks[self._part] = max(self.peaks.get(self._part, 0), self._alive)
+
+    def _add(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key in self._known or self._cuda is not None:
+            return
+        size = storage.nbytes()
+        self._known.add(key)
+        self._alive += size
+        weakref.finalize(storage, self._forget, key, size)
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self._alive -= size
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        """Runs the operation and looks at its results."""
+        if func is torch.ops.aten._local_scalar_dense.default and isinstance(args[0], FakeTensor):
+            # A tensor without values is asked for one: the disparities, which steer a copy. One
+            # column is as good as any other.
+            return 1.0 if args[0].is_floating_point() else 1
+        result = func(*args, **(kwargs or {}))
+        if self._cuda is None:
+            for leaf in tree_leaves(result):
+                if isinstance(leaf, Tensor):
+                    self._add(leaf)
+            self._note()
+        return result

@@ -1,0 +1,211 @@
+"""The inferencer with the mini networks (random weights) on made-up and on real frames."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from mmdet3d.structures import Det3DDataSample
+from mmengine.registry import INFERENCERS
+from PIL import Image
+
+from htcl.apis import HTCLInferencer
+from htcl.apis.clip_reader import ClipReader
+from htcl.datasets.labels import raw_to_train
+from htcl.datasets.voxel_files import read_voxel_labels
+from htcl.engine.runner import load_config
+from htcl.visualization import FrameResult
+
+
+@pytest.fixture(scope="module")
+def stereo(mini_weights):
+    return HTCLInferencer(*mini_weights("htcl_egopose"), device="cpu", show_progress=False)
+
+
+@pytest.fixture(scope="module")
+def mono(mini_weights):
+    return HTCLInferencer(*mini_weights("htcl_mono"), device="cpu", show_progress=False)
+
+
+@pytest.fixture
+def clip(kitti_tree):
+    folder = kitti_tree / "sequences" / "00"
+    return {
+        "left": str(folder / "image_2"),
+        "right": str(folder / "image_3"),
+        "calib": str(folder / "calib.txt"),
+        "poses": str(folder / "poses.txt"),
+    }
+
+
+def test_registered_and_aware_of_the_config(stereo, mono):
+    assert INFERENCERS.get("HTCLInferencer") is HTCLInferencer
+    assert stereo.clips == ClipReader(3, 1, needs_right=True, needs_poses=True)
+    assert mono.clips == ClipReader(0, 1, needs_right=False, needs_poses=False)
+
+
+def test_same_samples_as_the_data_set(stereo, kitti_tree, clip):
+    """Images, geometry, history and motion equal those of the data set, frame by frame."""
+    from mmdet3d.registry import DATASETS
+
+    cfg = load_config(stereo.cfg.filename).test_dataloader.dataset
+    cfg.update(
+        data_root=str(kitti_tree),
+        sequences=("00",),
+        frames="images",
+        pipeline=[s for s in cfg.pipeline if s["type"] != "LoadVoxelLabels"],
+    )
+    dataset = DATASETS.build(cfg)
+    batches = stereo.preprocess([clip], batch_size=4)
+    samples = [sample for batch in batches for sample in batch]
+    assert len(samples) == len(dataset) == 12
+    for index in (0, 2, 7):
+        ours, theirs = stereo.pipeline(samples[index])["inputs"], dataset[index]["inputs"]
+        assert set(ours) == set(theirs)
+        for key, value in theirs.items():
+            torch.testing.assert_close(ours[key], value, rtol=0, atol=1e-5)
+
+
+def test_files_of_every_format(stereo, clip, tmp_path):
+    found = stereo(
+        clip | {"name": "mine"},
+        batch_size=2,
+        max_frames=2,
+        every=2,
+        out_dir=tmp_path,
+        formats=["npz", "label", "png"],
+        row_height=120,
+        return_vis=True,
+    )
+    assert [p["frame"] for p in found["predictions"]] == ["000000", "000002"]
+    assert len(found["visualization"]) == 2
+    result = FrameResult.load(tmp_path / "mine" / "000002.npz")
+    assert result.prediction.shape == (256, 256, 32) and result.ground_truth is None
+    assert tuple(result.image_size) == (38, 124) and len(result.history) == 3
+    raw = read_voxel_labels(tmp_path / "mine" / "000002.label")
+    np.testing.assert_array_equal(raw_to_train(raw, strict=True), result.prediction)
+    picture = np.asarray(Image.open(tmp_path / "mine" / "000002.png"))
+    np.testing.assert_array_equal(picture, found["visualization"][1])
+    summary = found["predictions"][1]
+    assert sum(summary["voxels"].values()) == 256 * 256 * 32
+    assert set(summary["files"]) == {"npz", "label", "png"}
+
+
+def test_stream_equals_the_folder(stereo, clip, kitti_tree):
+    folder = kitti_tree / "sequences" / "00"
+    expected = stereo(clip, max_frames=3, return_datasamples=True)["predictions"]
+    assert isinstance(expected[0], Det3DDataSample)
+    poses = np.loadtxt(clip["poses"]).reshape(-1, 3, 4)
+    stream = stereo.stream(clip["calib"])
+    for index in range(3):
+        left, right = (
+            np.asarray(Image.open(folder / side / f"{index:06d}.png"))
+            for side in ("image_2", "image_3")
+        )
+        result = stream.step(left, right, np.vstack([poses[index], [0, 0, 0, 1]]), number=index)
+    np.testing.assert_array_equal(
+        result.prediction, expected[2].pred_voxels.semantics.cpu().numpy()
+    )
+    with pytest.raises(ValueError, match="after frame 2 comes 4, expected 3"):
+        stream.step(left, right, np.eye(4), number=4)
+
+
+def test_mono_takes_the_left_image_of_any_size(mono, tmp_path):
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (90, 160, 3), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "c.yml").write_text(
+        "{image_size: [180, 320], fx: 200, fy: 200, cx: 160, cy: 90,"
+        " camera: {height: 1.5, pitch: 2}}"
+    )
+    clip = {"left": tmp_path / "a.png", "calib": tmp_path / "c.yml"}
+    sample = next(iter(mono.preprocess(mono._inputs_to_list(clip))))[0]
+    inputs = mono.pipeline(sample)["inputs"]
+    assert inputs["left"].shape == (3, 96, 320) and "right" not in inputs
+    # The calibrated image is twice as large; the network image is twice the given one, its lower
+    # 96 of 180 rows. So the network sees the calibrated pixels, 84 rows further up.
+    whole = inputs["pixel_transform"] @ inputs["intrinsics_left"][:3, :3]
+    expected = torch.tensor([[200.0, 0, 160], [0, 200, 90 - 84], [0, 0, 1]])
+    torch.testing.assert_close(whole, expected)
+    assert mono(clip)["predictions"][0]["frame"] == "a"
+
+
+def test_poses(stereo, clip, tmp_path):
+    without = {key: value for key, value in clip.items() if key != "poses"}
+    with pytest.raises(ValueError, match=r"--poses.*--static"):
+        stereo(without)
+    sample = list(stereo.preprocess([without], static=True, max_frames=3))[2][0]
+    motion = stereo.pipeline(sample)["inputs"]["current_from_frame"]
+    torch.testing.assert_close(motion, torch.eye(4).repeat(4, 1, 1))
+    # One frame alone does not move.
+    alone = {
+        **without,
+        "left": clip["left"] + "/000003.png",
+        "right": clip["right"] + "/000003.png",
+    }
+    assert len(list(stereo.preprocess([alone]))) == 1
+    # The frame's number is the line of a file for the whole sequence.
+    sample = next(iter(stereo.preprocess([{**alone, "poses": clip["poses"]}])))[0]
+    expected = np.loadtxt(clip["poses"])[3].reshape(3, 4)
+    np.testing.assert_allclose(sample["poses"][0, :3], expected)
+    short = tmp_path / "poses.txt"
+    short.write_text("1 0 0 0 0 1 0 0 0 0 1 0\n" * 5)
+    with pytest.raises(ValueError, match="5 poses for 12 frames"):
+        stereo({**clip, "poses": short})
+
+
+def test_gaps(stereo, kitti_tree, clip):
+    folder = kitti_tree / "sequences" / "00"
+    chosen = [f"{n:06d}.png" for n in (0, 1, 3)]
+    lists = {
+        "left": [folder / "image_2" / name for name in chosen],
+        "right": [folder / "image_3" / name for name in chosen],
+    }
+    with pytest.raises(ValueError, match="after frame 000001 comes 000003"):
+        stereo({**clip, **lists})
+    gap = lists
+    lists = {key: [files[0].with_name(f"{n:06d}.png") for n in (0, 5, 10)]
+             for key, files in lists.items()}  # fmt: skip
+    with pytest.raises(ValueError, match=r"steps of 5.*--history-stride 5"):
+        stereo({**clip, **lists})
+    batches = list(stereo.preprocess([{**clip, **lists}], history_stride=5))
+    assert [path[-10:-4] for path in batches[2][0]["frame_paths"]] == [
+        "000000", "000000", "000005", "000010",
+    ]  # fmt: skip
+    # Frames without history need no order.
+    alone = replace(stereo.clips, num_history=0)
+    samples = alone.samples({**clip, **gap}, None, False, 1, None)
+    assert [sample["frame"] for sample in samples] == ["000000", "000001", "000003"]
+
+
+def test_other_errors(stereo, mono, clip, mini_weights, tmp_path):
+    with pytest.raises(ValueError, match="needs the right images"):
+        stereo({"left": clip["left"], "calib": clip["calib"]})
+    with pytest.raises(ValueError, match="an input is a dict with left and calib"):
+        stereo({"left": clip["left"]})
+    with pytest.raises(ValueError, match="unknown formats"):
+        stereo(clip, formats=["obj"])
+    with pytest.raises(ValueError, match="unknown argument"):
+        stereo(clip, colour="red")
+    config, checkpoint = mini_weights("htcl_mono")
+    with pytest.raises(ValueError, match="does not fit the config"):
+        HTCLInferencer(mini_weights("htcl_egopose")[0], checkpoint, device="cpu")
+    with pytest.raises(FileNotFoundError, match="checkpoint"):
+        HTCLInferencer(config, tmp_path / "none.pth", device="cpu")
+    with pytest.raises(FileNotFoundError, match="config"):
+        HTCLInferencer(tmp_path / "none.py")
+
+
+def test_real_frames(stereo, real_kitti):
+    folder = real_kitti / "dataset/sequences/00"
+    clip = {
+        "left": folder / "image_2",
+        "right": folder / "image_3",
+        "calib": folder / "calib.txt",
+        "poses": folder / "poses.txt",
+    }
+    found = stereo(clip, every=5, history_stride=5, return_datasamples=True)["predictions"]
+    assert [sample.frame for sample in found] == ["000000", "000005"]
+    assert found[1].image_size == (376, 1241)
+    assert found[1].pred_voxels.semantics.shape == (256, 256, 32)

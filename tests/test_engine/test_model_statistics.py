@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from htcl.engine.model_statistics import measure
+from htcl.engine.runner import load_config
+from htcl.engine.synthetic_input import set_input_size, synthetic_inputs
+
+
+@pytest.fixture
+def config(repo_root):
+    def load(name):
+        return load_config(repo_root / f"projects/configs/occupancy/{name}.py")
+
+    return load
+
+
+def by_name(found):
+    return {part.name: part for part in found.parts}
+
+
+def test_shapes_alone_count_what_a_real_pass_does(config):
+    """Same FLOPs, and nearly the same memory, with and without computing."""
+    shapes, real = (measure(config("mini/htcl_egopose"), device) for device in ("none", "cpu"))
+    assert shapes.seconds is None and real.seconds > 0
+    # The geometry of the lift is computed beforehand in one case, and is a few products of 4 x 4
+    # matrices in the other.
+    assert {p.name: p.flops for p in shapes.parts} == {
+        p.name: pytest.approx(p.flops, rel=1e-3) for p in real.parts
+    }
+    assert shapes.total.peak_bytes == pytest.approx(real.total.peak_bytes, rel=0.05)
+    assert shapes.total.parameters == sum(p.parameters for p in shapes.parts)
+
+
+def test_numbers_that_can_be_worked_out(config):
+    parts = by_name(measure(config("mini/htcl_mono")))
+    assert "stereo" not in parts and "temporal" not in parts
+    # The logits of 20 classes at 256 x 256 x 32 in float32 alone are 160 MiB.
+    assert parts["head"].peak_bytes > 160 * 2**20
+    twice = by_name(measure(config("mini/htcl_mono"), batch=2))
+    for name in ("img_backbone", "voxel_encoder", "head"):
+        assert twice[name].flops == 2 * parts[name].flops
+        assert twice[name].parameters == parts[name].parameters
+
+
+def test_full_size_network(config):
+    """The house plan's numbers of the released network, which were counted by other means."""
+    parts = by_name(measure(config("semantickitti/htcl_egopose")))
+    for name, gflop in {
+        "voxel_encoder": 1548, "head": 1046, "depth_net": 608, "depth_fusion": 322,
+    }.items():  # fmt: skip
+        assert parts[name].flops / 1e9 == pytest.approx(gflop, abs=1)
+    # The stereo features come on top of the matching's 776.
+    assert 776 < parts["stereo"].flops / 1e9 < 790
+    assert sum(p.flops for p in parts.values()) / 1e9 == pytest.approx(5372, abs=5)
+
+
+def test_size(config):
+    cfg = config("mini/htcl_mono")
+    set_input_size(cfg, (64, 160))
+    found = measure(cfg)
+    assert found.input_shapes["left"] == (1, 3, 64, 160)
+    with pytest.raises(ValueError, match="multiples of 32"):
+        set_input_size(cfg, (70, 160))
+
+
+def test_inputs_follow_the_model(config):
+    class Model:
+        stereo = None
+        temporal = None
+
+    inputs = synthetic_inputs(Model(), (96, 320), 2)
+    assert "right" not in inputs and "frames" not in inputs
+    # The optical axis lies where KITTI's does: 320 / 1241 of 607, a little above the middle of the
+    # 96 rows at the bottom of 97.
+    axis = inputs["pixel_transform"][0] @ inputs["intrinsics_left"][0, :3, 2]
+    torch.testing.assert_close(axis[:2], torch.tensor([156.20, 46.39]), atol=0.1, rtol=0)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu(config):
+    found = measure(config("mini/htcl_egopose"), "cuda")
+    assert found.seconds > 0 and found.total.peak_bytes > 100 * 2**20

@@ -1,0 +1,75 @@
+"""The demo's steps: each must be a command line that the tool in question accepts."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+
+@pytest.fixture
+def demo(load_tool, monkeypatch):
+    """Runs the demo with recorded instead of real steps; returns them and what it printed."""
+    tool = load_tool("demo.py")
+    steps = []
+
+    def record(command, cwd, check):
+        assert cwd == tool.ROOT
+        steps.append(command)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(tool.subprocess, "run", record)
+
+    def run(*argv):
+        monkeypatch.setattr(sys, "argv", ["demo.py", *argv])
+        tool.main()
+        return steps
+
+    return run
+
+
+def test_steps(demo, repo_root, capsys):
+    steps = demo()
+    assert [step[0] for step in steps] == [sys.executable] * len(steps)
+    assert [step[1] for step in steps] == [
+        "tools/make_mini_kitti.py",
+        "tools/train.py",
+        "tools/test.py",
+        "tools/save_vis.py",
+        "tools/visualization.py",
+    ]
+    assert all((repo_root / step[1]).is_file() for step in steps)
+    said = capsys.readouterr().out
+    # Every step is shown before it runs, as a user would type it.
+    assert said.count("$ python tools/") == len(steps)
+    assert "synthetic" in said
+    assert "Next:" in said
+
+
+def test_command_lines_are_valid(demo, load_tool):
+    steps = demo("--iters", "7", "--data", "data/other", "--out", "outputs/other")
+    train, test = (load_tool(f"{name}.py").parse_args for name in ("train", "test"))
+    training, testing = train(steps[1][2:]), test(steps[2][2:])
+    assert training.cfg_options["train_cfg.max_iters"] == 7
+    assert training.cfg_options["data_root"] == testing.cfg_options["data_root"] == "data/other"
+    assert testing.checkpoint == f"{training.work_dir}/iter_7.pth"
+    assert testing.out == "outputs/other/predictions"
+    assert testing.config == training.config
+
+
+def test_starts_from_the_shipped_checkpoint(demo, load_tool, monkeypatch, tmp_path):
+    tool = load_tool("demo.py")
+    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    checkpoint = tmp_path / tool.CHECKPOINT
+    checkpoint.parent.mkdir()
+    checkpoint.touch()
+    assert "--load-from" in demo()[1]
+    assert "--load-from" not in demo("--from-scratch")[-4]
+
+
+def test_stops_at_the_first_failure(load_tool, monkeypatch):
+    tool = load_tool("demo.py")
+    monkeypatch.setattr(tool.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=3))
+    with pytest.raises(SystemExit, match="step 'pictures' failed with status 3"):
+        tool.run("pictures", ["python", "tools/visualization.py"])

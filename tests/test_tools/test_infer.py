@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from htcl.apis import load_model
+from htcl.engine.runner import load_config
+from htcl.visualization.result_folder import latest_folder
+
+
+@pytest.fixture
+def tool(load_tool, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    return load_tool("infer.py")
+
+
+@pytest.fixture(scope="module")
+def weights(repo_root, tmp_path_factory):
+    """Config and random weights of a mini network by name."""
+
+    def make(name):
+        config = repo_root / f"projects/configs/occupancy/mini/{name}.py"
+        checkpoint = tmp_path_factory.mktemp("weights") / "weights.pth"
+        torch.manual_seed(0)
+        torch.save({"state_dict": load_model(load_config(config), None).state_dict()}, checkpoint)
+        return [str(config), str(checkpoint), "--device", "cpu"]
+
+    return make
+
+
+@pytest.fixture
+def clip(kitti_tree):
+    folder = kitti_tree / "sequences/00"
+    return {
+        "--left": folder / "image_2/000000.png",
+        "--right": folder / "image_3/000000.png",
+        "--calib": folder / "calib.txt",
+    }
+
+
+def line(*parts):
+    """A command line of lists and of dicts of options."""
+    listed = []
+    for part in parts:
+        flat = [x for pair in part.items() for x in pair] if isinstance(part, dict) else part
+        listed += [str(x) for x in flat]
+    return listed
+
+
+def test_one_pair(tool, weights, clip, capsys):
+    stereo = weights("htcl_egopose")
+    assert tool.main(line(stereo, clip, ["--formats", "npz", "label", "--name", "me"])) == 0
+    printed = capsys.readouterr().out
+    out = latest_folder()
+    assert {path.name for path in (out / "me").iterdir()} == {"000000.npz", "000000.label"}
+    assert (out / "me/000000.label").stat().st_size == 4_194_304
+    assert "1 frames in outputs/infer/me_" in printed and "visualization.py" in printed
+
+
+def test_mono_ignores_the_right_image(tool, weights, clip, capsys):
+    assert tool.main(line(weights("htcl_mono"), clip, ["--out", "o", "--formats", "label"])) == 0
+    assert "--right is not used" in capsys.readouterr().out
+
+
+def test_errors_are_one_line(tool, weights, clip, shared_dir, capsys):
+    stereo = weights("htcl_egopose")
+
+    def error_of(**changes):
+        changed = {f"--{key}": value for key, value in changes.items()}
+        assert tool.main(line(stereo, clip | changed)) == 1
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert error.startswith("infer: ")
+        return error
+
+    bad = shared_dir / "data/bad_calib/calib_without_Tr.txt"
+    assert "calibration lacks Tr" in error_of(calib=bad)
+    assert "calibration file not found" in error_of(calib="none.txt")
+    assert "no such image" in error_of(left="none.png")
+    both = clip["--left"].parent, clip["--right"].parent
+    assert "--poses" in error_of(left=both[0], right=both[1])
+    assert "12 left images but 1 right ones" in error_of(left=both[0])
+    with pytest.raises(SystemExit) as error:
+        tool.main(line(stereo, clip, ["--poses", "p", "--static"]))
+    assert error.value.code == 2
+
+
+def test_real_frames(tool, weights, real_kitti, capsys):
+    folder = real_kitti / "dataset/sequences/00"
+    clip = {
+        "--left": folder / "image_2",
+        "--right": folder / "image_3",
+        "--calib": folder / "calib.txt",
+        "--poses": folder / "poses.txt",
+    }
+    options = ["--max-frames", "1", "--out", "o", "--formats", "npz", "png"]
+    assert tool.main(line(weights("htcl_egopose"), clip, options)) == 0
+    assert "1 frames in o/00" in capsys.readouterr().out
+    assert sorted(path.name for path in Path("o/00").iterdir()) == ["000000.npz", "000000.png"]

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def tool(load_tool):
+    return load_tool("model_info.py")
+
+
+def test_prints_and_saves(tool, repo_root, tmp_path, capsys):
+    config = repo_root / "projects/configs/occupancy/mini/htcl_mono.py"
+    assert tool.main([str(config), "--size", "64", "160", "--json", str(tmp_path / "n.json")]) == 0
+    printed = capsys.readouterr().out
+    assert "img_backbone" in printed and "GFLOP" in printed and "PyTorch" in printed
+    numbers = json.loads((tmp_path / "n.json").read_text())
+    assert numbers["input_shapes"]["left"] == [1, 3, 64, 160]
+    assert numbers["total"]["flops"] == sum(part["flops"] for part in numbers["parts"])
+
+
+def test_errors(tool, repo_root, capsys):
+    config = str(repo_root / "projects/configs/occupancy/mini/htcl_mono.py")
+    assert tool.main(["none.py"]) == 1
+    assert tool.main([config, "--size", "60", "160"]) == 1
+    assert "multiples of 32" in capsys.readouterr().err
+    for arguments in (["--batch-size", "0"], ["--amp", "bfloat16"]):
+        with pytest.raises(SystemExit):
+            tool.parse_args([config, *arguments])

@@ -1,0 +1,93 @@
+"""tools/test.py on a checkpoint of a few training steps, in this process."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from htcl.datasets.labels import TRAIN_TO_RAW
+
+
+@pytest.fixture(scope="module")
+def scored(run_tool, training_config, trained, tmp_path_factory):
+    """Folder with predictions and metrics of a test run."""
+    folder = tmp_path_factory.mktemp("scored")
+    status = run_tool(
+        "test.py", training_config, trained / "iter_4.pth", "--work-dir", folder / "work",
+        "--out", folder / "predictions", "--json", folder / "deep" / "metrics.json",
+    )  # fmt: skip
+    assert status == 0
+    return folder
+
+
+def test_table(scored):
+    (log,) = scored.glob("work/*/*.log")
+    text = log.read_text()
+    assert "Semantic scene completion, 3 samples, per cent" in text
+    for name in ("mIoU", "precision", "recall", "car", "traffic-sign", "12.8m", "51.2m"):
+        assert name in text
+    assert f"predictions saved below {scored / 'predictions'}" in text
+
+
+def test_metrics_file(scored):
+    metrics = json.loads((scored / "deep" / "metrics.json").read_text())
+    assert {"IoU", "mIoU", "precision", "recall", "IoU_car", "25.6m/mIoU"} <= set(metrics)
+    assert all(0 <= metrics[name] <= 100 for name in ("IoU", "mIoU", "precision", "recall"))
+
+
+def test_same_as_validation_of_the_training(scored, trained):
+    """Test and validation are the same frames, and a checkpoint holds the validated weights."""
+    metrics = json.loads((scored / "deep" / "metrics.json").read_text())
+    (log,) = trained.glob("*/vis_data/scalars.json")
+    last = json.loads(log.read_text().splitlines()[-1])
+    assert last["step"] == 4
+    assert {name: last[name] for name in metrics} == pytest.approx(metrics)
+
+
+def test_label_files(scored):
+    folder = scored / "predictions" / "sequences" / "08" / "predictions"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "000000.label",
+        "000005.label",
+        "000010.label",
+    ]
+    raw = np.fromfile(folder / "000005.label", dtype="<u2")
+    assert raw.size == 32 * 32 * 4
+    assert np.isin(raw, TRAIN_TO_RAW).all()
+
+
+def test_missing_checkpoint(run_tool, tiny_config, capsys):
+    assert run_tool("test.py", tiny_config, "no/such.pth") == 1
+    assert "test: checkpoint 'no/such.pth' does not exist" in capsys.readouterr().err
+
+
+def test_missing_config(run_tool, capsys):
+    assert run_tool("test.py", "no/such.py", "no/such.pth") == 1
+    assert "test: config 'no/such.py' does not exist" in capsys.readouterr().err
+
+
+def test_checkpoint_of_another_config(run_tool, tiny_config, trained, tmp_path, capsys):
+    status = run_tool(
+        "test.py", tiny_config, trained / "iter_4.pth", "--work-dir", tmp_path,
+        "--cfg-options", "model.temporal=None", "model.temporal_fusion=None",
+    )  # fmt: skip
+    assert status == 1
+    said = capsys.readouterr().err
+    assert "does not fit config" in said
+    assert "temporal.matching" in said
+
+
+def test_checkpoint_with_code_is_refused(run_tool, tiny_config, tmp_path, capsys):
+    path = tmp_path / "foreign.pth"
+    torch.save({"state_dict": {}, "extra": TestCode()}, path)
+    assert run_tool("test.py", tiny_config, path, "--work-dir", tmp_path) == 1
+    assert "is refused" in capsys.readouterr().err
+
+
+class TestCode:
+    """An object that is no tensor."""
+
+    __test__ = False

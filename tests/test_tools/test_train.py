@@ -1,0 +1,200 @@
+"""tools/train.py: trainings of a few steps in this process."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from htcl.checkpoint.loading import load_checkpoint_file
+from htcl.models.htcl import HTCL
+
+
+def tensors(part, place=""):
+    """All tensors of a nested container by place."""
+    if isinstance(part, torch.Tensor):
+        return {place: part}
+    items = part.items() if isinstance(part, dict) else enumerate(part)
+    found = {}
+    for key, value in items:
+        if isinstance(value, torch.Tensor | dict | list):
+            found |= tensors(value, f"{place}/{key}")
+    return found
+
+
+def assert_same_state(first, second):
+    for part in ("state_dict", "ema_state_dict", "optimizer"):
+        ours, theirs = tensors(first[part]), tensors(second[part])
+        assert ours.keys() == theirs.keys()
+        assert len(ours) > 100
+        different = [name for name in ours if not torch.equal(ours[name], theirs[name])]
+        assert not different, f"{part}: {len(different)} differ, e.g. {different[:3]}"
+    assert first["param_schedulers"] == second["param_schedulers"]
+
+
+def scalars(work_dir):
+    """Rows of the log by step."""
+    (log,) = sorted(work_dir.glob("*/vis_data/scalars.json"))[-1:]
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+class TestTraining:
+    def test_checkpoints(self, trained):
+        names = {path.name for path in trained.glob("*.pth")}
+        assert {"iter_2.pth", "iter_4.pth"} <= names
+        assert any(name.startswith("best_mIoU_iter_") for name in names)
+        assert (trained / "last_checkpoint").read_text().endswith("iter_4.pth")
+
+    def test_checkpoint_holds_no_code(self, trained):
+        """torch's weights_only loading accepts what mmengine wrote."""
+        content = load_checkpoint_file(trained / "iter_4.pth")
+        assert content["meta"]["iter"] == 4
+        assert content["meta"]["seed"] == 0
+        assert {"state_dict", "optimizer", "param_schedulers", "message_hub"} <= set(content)
+
+    def test_moving_average(self, trained):
+        content = load_checkpoint_file(trained / "iter_4.pth")
+        average = content["state_dict"]["head.classifier.weight"]
+        last = content["ema_state_dict"]["module.head.classifier.weight"]
+        assert average.shape == last.shape
+        assert not torch.equal(average, last)
+
+    def test_log(self, trained):
+        rows = scalars(trained)
+        training = [row for row in rows if "loss" in row]
+        assert [row["step"] for row in training] == [1, 2, 3, 4]
+        assert all("grad_norm" in row and "temporal_loss_voxel_ce" in row for row in training)
+        validation = [row for row in rows if "mIoU" in row]
+        assert [row["step"] for row in validation] == [2, 4]
+        assert "IoU_car" in validation[0]
+
+    def test_tensorboard(self, trained):
+        (file,) = trained.glob("*/vis_data/events.out.tfevents.*")
+        events = EventAccumulator(str(file)).Reload()
+        tags = events.Tags()
+        assert {"loss", "mIoU", "lr"} <= set(tags["scalars"])
+        assert tags["images"] == ["prediction_08_000000"]
+        assert len(events.Scalars("loss")) == 4
+
+    def test_picture_file(self, trained):
+        assert list(trained.glob("*/vis_data/vis_image/prediction_08_000000_3.png"))
+
+
+class TestResume:
+    def test_ends_where_the_whole_run_ends(self, run_tool, training_config, trained, stopped):
+        assert run_tool("train.py", training_config, "--work-dir", stopped, "--resume") == 0
+        whole, resumed = (
+            load_checkpoint_file(folder / "iter_4.pth") for folder in (trained, stopped)
+        )
+        assert_same_state(whole, resumed)
+        assert [row["step"] for row in scalars(stopped) if "loss" in row] == [3, 4]
+
+    def test_interrupted(self, run_tool, training_config, tmp_path, monkeypatch, capsys):
+        train_step, calls = HTCL.train_step, []
+
+        def stop_at_third(self, data, optim_wrapper):
+            calls.append(None)
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return train_step(self, data, optim_wrapper)
+
+        monkeypatch.setattr(HTCL, "train_step", stop_at_third)
+        options = ("--cfg-options", "train_cfg.val_begin=9", "custom_hooks.1.interval=0")
+        status = run_tool("train.py", training_config, "--work-dir", tmp_path, *options)
+        assert status == 130
+        said = capsys.readouterr().err
+        assert "stopped at iteration 2" in said
+        assert f"newest checkpoint: {tmp_path / 'iter_2.pth'}" in said
+        # The same command line, with all its options.
+        command = f"tools/train.py {training_config} --work-dir {tmp_path} {' '.join(options)}"
+        assert f"go on with: python {command} --resume" in said
+
+    def test_nothing_to_resume_starts_anew(self, load_tool, training_config, tmp_path):
+        from htcl.engine.runner import build_runner, load_config
+
+        tool = load_tool("train.py")
+        cfg = load_config(training_config)
+        tool.apply_args(cfg, tool.parse_args(["config.py", "--resume"]))
+        assert cfg.resume
+        assert cfg.load_from is None
+        runner = build_runner(cfg, work_dir=tmp_path)
+        runner.load_or_resume()
+        assert runner.iter == 0
+
+
+class TestArguments:
+    @pytest.fixture
+    def apply(self, load_tool, tiny_config):
+        from htcl.engine.runner import load_config
+
+        def apply(*argv):
+            tool = load_tool("train.py")
+            args = tool.parse_args([tiny_config, *argv])
+            cfg = load_config(args.config, args.cfg_options)
+            tool.apply_args(cfg, args)
+            return cfg
+
+        return apply
+
+    def test_resume_from_a_file(self, apply):
+        cfg = apply("--resume", "some.pth")
+        assert cfg.resume
+        assert cfg.load_from == "some.pth"
+
+    def test_load_from(self, apply):
+        cfg = apply("--load-from", "some.pth")
+        assert not cfg.resume
+        assert cfg.load_from == "some.pth"
+
+    def test_seed(self, apply):
+        assert apply("--seed", "7").randomness == {"seed": 7, "deterministic": False}
+
+    def test_cfg_options(self, apply):
+        cfg = apply(
+            "--cfg-options", "optim_wrapper.optimizer.lr=5e-5", "model.head.mid_channels=16"
+        )
+        assert cfg.optim_wrapper.optimizer.lr == 5e-5
+        assert cfg.model.head.mid_channels == 16
+
+    def test_amp_on_a_gpu(self, apply, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        assert apply("--amp").optim_wrapper.dtype == "bfloat16"
+        cfg = apply("--amp", "float16")
+        assert cfg.optim_wrapper.type == "AmpOptimWrapper"
+        assert cfg.optim_wrapper.loss_scale == "dynamic"
+
+
+class TestErrors:
+    def test_amp_on_a_cpu(self, run_tool, tiny_config, monkeypatch, capsys):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        assert run_tool("train.py", tiny_config, "--amp") == 1
+        assert "train: --amp needs a GPU" in capsys.readouterr().err
+
+    def test_missing_config(self, run_tool, capsys):
+        assert run_tool("train.py", "no/such.py") == 1
+        said = capsys.readouterr().err
+        assert said.startswith("train: config 'no/such.py' does not exist")
+        assert said.count("\n") == 1
+
+    def test_missing_data(self, run_tool, tiny_config, tmp_path, capsys):
+        status = run_tool(
+            "train.py", tiny_config, "--work-dir", tmp_path / "work",
+            "--cfg-options", f"train_dataloader.dataset.data_root={tmp_path / 'nowhere'}",
+        )  # fmt: skip
+        assert status == 1
+        said = capsys.readouterr().err
+        assert "train: " in said
+        assert "nowhere" in said
+        assert "Traceback" not in said
+
+
+def test_resume_command(load_tool):
+    resume_command = load_tool("train.py").resume_command
+    assert resume_command(["a b.py"], "out") == (
+        "python tools/train.py 'a b.py' --work-dir out --resume"
+    )
+    assert resume_command(["c.py", "--resume", "--work-dir=x"], "out") == (
+        "python tools/train.py c.py --work-dir=x --resume"
+    )

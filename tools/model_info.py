@@ -1,0 +1,101 @@
+"""Prints parameters, FLOPs and peak memory of a config's model, part by part.
+
+By default nothing is computed: shapes alone run through the network, so the full-size one takes
+seconds on any machine. Two operations count for one multiply-add. Memory is that of the tensors
+alive at once in a prediction (weights, inputs, activations; not the workspace of convolutions);
+with --device cuda it is what the GPU's allocator really held.
+
+Examples:
+  python tools/model_info.py CONFIG
+  python tools/model_info.py CONFIG --size 256 832 --batch-size 2
+  python tools/model_info.py CONFIG --device cuda        # measure on a GPU, with time
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="config file")
+    parser.add_argument(
+        "--size",
+        type=int,
+        nargs=2,
+        metavar=("H", "W"),
+        help="size of the network image (default: the config's)",
+    )
+    parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="default: 1")
+    parser.add_argument(
+        "--device",
+        default="none",
+        help="none (default) runs shapes alone; cpu or cuda run the network with random weights",
+    )
+    parser.add_argument(
+        "--amp", choices=("float16", "bfloat16"), help="with --device cuda: in half precision"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to FILE")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="overrides of config keys",
+    )
+    args = parser.parse_args(argv)
+    if args.batch_size < 1 or (args.size is not None and min(args.size) < 1):
+        parser.error("--batch-size and --size must be positive")
+    if args.amp and not args.device.startswith("cuda"):
+        parser.error("--amp needs --device cuda")
+    return args
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measures and prints."""
+    from htcl.engine.model_statistics import (
+        format_statistics,
+        machine_versions,
+        measure,
+    )
+    from htcl.engine.runner import load_config
+    from htcl.engine.synthetic_input import set_input_size
+
+    cfg = load_config(args.config, args.cfg_options)
+    if args.size is not None:
+        set_input_size(cfg, tuple(args.size))
+    machine = machine_versions(args.device)
+    found = measure(cfg, args.device, args.batch_size, args.amp)
+    print(f"config      {args.config}")
+    for name, value in machine.items():
+        print(f"{name:<11} {value}")
+    print(format_statistics(found))
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        content = {"config": str(args.config), "machine": machine, **found.as_dict()}
+        args.json.write_text(json.dumps(content, indent=2) + "\n")
+        print(f"numbers: {args.json}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns the exit status."""
+    args = parse_args(argv)
+    try:
+        run(args)
+    except (FileNotFoundError, KeyError, ValueError, RuntimeError) as error:
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"model_info: {message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
