@@ -41,7 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="split to predict (default: that of the config's test_dataloader)",
     )
     parser.add_argument("--max-frames", type=int, metavar="N", help="stop after N frames")
-    parser.add_argument("--work-dir", help="logs (default: work_dirs/<config>)")
+    parser.add_argument("--work-dir", help="logs (default: work_dirs/<folder>/<config>)")
     parser.add_argument(
         "--cfg-options",
         nargs="+",
