@@ -1,6 +1,6 @@
 # The synthetic mini data set of tools/make_mini_kitti.py, in SemanticKITTI's layout.
 data_root = "{{$MINI_KITTI_ROOT:data/mini}}"
-train_sequences = ("00", "01", "02", "03", "04", "05", "06", "07")
+train_sequences = ("00", "01", "02", "03", "04", "05", "06", "07", "10")
 val_sequences = ("08", "09")
 
 train_pipeline = [
@@ -26,7 +26,7 @@ test_pipeline = [step for step in val_pipeline if step["type"] != "LoadVoxelLabe
 
 dataset = dict(type="SemanticKITTISSC", data_root=data_root, num_history=3, history_stride=1)
 train_dataloader = dict(
-    batch_size=1,
+    batch_size=2,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type="InfiniteSampler", shuffle=True),
