@@ -11,6 +11,7 @@ Example:
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = "projects/configs/occupancy/mini/htcl_egopose.py"
 CHECKPOINT = "pretrain/mini_htcl.pth"
+# The mini configs take their data from here.
+DATA, DATA_VARIABLE = "data/mini", "MINI_KITTI_ROOT"
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,7 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", default="data/mini", help="mini data set (default: %(default)s)")
+    parser.add_argument("--data", default=DATA, help="mini data set (default: %(default)s)")
     parser.add_argument("--out", default="outputs/demo", help="results (default: %(default)s)")
     parser.add_argument("--iters", type=int, default=60, help="training steps (default: 60)")
     parser.add_argument(
@@ -35,15 +38,22 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(title: str, command: list[str]) -> None:
+def run(title: str, command: list[str], data: str) -> None:
     """Prints and runs one step.
+
+    Args:
+        title: What the step does.
+        command: The command line.
+        data: Where the mini configs find their data.
 
     Raises:
         SystemExit: If the command fails; its own output says why.
     """
-    print(f"\n== {title}\n$ {shlex.join(command)}", flush=True)
+    place = f"{DATA_VARIABLE}={shlex.quote(data)} " if data != DATA else ""
+    print(f"\n== {title}\n$ {place}{shlex.join(command)}", flush=True)
     program = [sys.executable, *command[1:]] if command[0] == "python" else command
-    status = subprocess.run(program, cwd=ROOT, check=False).returncode
+    environment = {**os.environ, DATA_VARIABLE: data}
+    status = subprocess.run(program, cwd=ROOT, check=False, env=environment).returncode
     if status != 0:
         raise SystemExit(f"demo: step '{title}' failed with status {status}")
 
@@ -53,45 +63,44 @@ def main() -> None:
     args = parse_args()
     work_dir = f"{args.out}/training"
     trained = f"{work_dir}/iter_{args.iters}.pth"
-    # The mini configs read data/mini; another place is a config key away.
-    options = [f"data_root={args.data}"] if args.data != "data/mini" else []
     start = []
     if not args.from_scratch and (ROOT / CHECKPOINT).is_file():
         start = ["--load-from", CHECKPOINT]
-    run("synthetic data set", ["python", "tools/make_mini_kitti.py", "--out", args.data])
+    run("synthetic data set", ["python", "tools/make_mini_kitti.py", "--out", args.data], args.data)
     run(
         f"training, {args.iters} steps",
         [
             "python", "tools/train.py", CONFIG, "--work-dir", work_dir, *start,
             # The next step evaluates; no need to do so twice.
             "--cfg-options", f"train_cfg.max_iters={args.iters}",
-            f"train_cfg.val_begin={args.iters + 1}", *options,
+            f"train_cfg.val_begin={args.iters + 1}",
         ],
+        args.data,
     )  # fmt: skip
     run(
         "evaluation on streets that were not trained on",
         [
             "python", "tools/test.py", CONFIG, trained, "--work-dir", work_dir,
-            "--out", f"{args.out}/predictions", *(["--cfg-options", *options] if options else []),
+            "--out", f"{args.out}/predictions",
         ],
+        args.data,
     )  # fmt: skip
     run(
         "predictions for pictures",
         [
             "python", "tools/save_vis.py", CONFIG, trained, "--out", f"{args.out}/results",
-            "--max-frames", "4", *(["--cfg-options", *options] if options else []),
+            "--max-frames", "4",
         ],
+        args.data,
     )  # fmt: skip
     run(
         "pictures",
         [
-            "python",
-            "tools/visualization.py",
-            f"{args.out}/results",
-            "--out",
-            f"{args.out}/pictures",
+            "python", "tools/visualization.py", f"{args.out}/results",
+            "--out", f"{args.out}/pictures",
         ],
-    )
+        args.data,
+    )  # fmt: skip
     print(
         f"""
 The data are synthetic; the numbers above say how the machinery works, not how HTCL does on KITTI.

@@ -14,8 +14,9 @@ def demo(load_tool, monkeypatch):
     tool = load_tool("demo.py")
     steps = []
 
-    def record(command, cwd, check):
+    def record(command, cwd, check, env):
         assert cwd == tool.ROOT
+        assert env["MINI_KITTI_ROOT"] == steps[0][3] if steps else command[3]
         steps.append(command)
         return SimpleNamespace(returncode=0)
 
@@ -47,12 +48,13 @@ def test_steps(demo, repo_root, capsys):
     assert "Next:" in said
 
 
-def test_command_lines_are_valid(demo, load_tool):
+def test_command_lines_are_valid(demo, load_tool, capsys):
     steps = demo("--iters", "7", "--data", "data/other", "--out", "outputs/other")
     train, test = (load_tool(f"{name}.py").parse_args for name in ("train", "test"))
     training, testing = train(steps[1][2:]), test(steps[2][2:])
     assert training.cfg_options["train_cfg.max_iters"] == 7
-    assert training.cfg_options["data_root"] == testing.cfg_options["data_root"] == "data/other"
+    assert steps[0][2:] == ["--out", "data/other"]
+    assert "$ MINI_KITTI_ROOT=data/other python tools/train.py" in capsys.readouterr().out
     assert testing.checkpoint == f"{training.work_dir}/iter_7.pth"
     assert testing.out == "outputs/other/predictions"
     assert testing.config == training.config
@@ -72,4 +74,4 @@ def test_stops_at_the_first_failure(load_tool, monkeypatch):
     tool = load_tool("demo.py")
     monkeypatch.setattr(tool.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=3))
     with pytest.raises(SystemExit, match="step 'pictures' failed with status 3"):
-        tool.run("pictures", ["python", "tools/visualization.py"])
+        tool.run("pictures", ["python", "tools/visualization.py"], tool.DATA)
