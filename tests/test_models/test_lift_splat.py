@@ -143,11 +143,10 @@ def test_truncation_adds_a_layer_below_the_grid():
     assert counts["trunc"] - counts["floor"] == below.sum() > 0
 
 
-def test_expected_depth():
+def test_best_depth_is_that_of_the_most_probable_bin():
     prob = torch.zeros(1, 24, 8, 12)
     prob[:, 0], prob[:, 2] = 0.25, 0.75
-    depth = lift_splat().expected_depth(prob)
-    torch.testing.assert_close(depth, torch.full((1, 8, 12), 0.25 * 2 + 0.75 * 3))
+    torch.testing.assert_close(lift_splat().best_depth(prob), torch.full((1, 8, 12), 3.0))
 
 
 def test_has_no_state():

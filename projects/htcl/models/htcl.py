@@ -205,24 +205,19 @@ class HTCL(Base3DSegmentor):
 
         Returns:
             The samples with ``pred_voxels.semantics`` (uint8, (X, Y, Z)), ``depth_plane`` (float32
-            (h, w), metres: the expected depth) and, with history, ``temporal_affinity`` (float32
+            (h, w), metres: the most probable plane) and, with history, ``temporal_affinity`` (float32
             (h, w): the mean over depth).
         """
         features = self.extract_feat(batch_inputs)
         logits = self.head.predict(features.voxel, self.grid_size)
         semantics = logits.argmax(dim=1).to(torch.uint8)
-        depth = self._expected_depth(features.depth_prob)
+        depth = self.view_transformer.best_depth(features.depth_prob)
         for index, sample in enumerate(batch_data_samples):
             sample.pred_voxels = BaseDataElement(semantics=semantics[index])
             sample.depth_plane = depth[index]
             if features.affinity is not None:
                 sample.temporal_affinity = features.affinity[index, 0].float().mean(dim=0)
         return batch_data_samples
-
-    def _expected_depth(self, depth_prob: Tensor) -> Tensor:
-        """Mean of the depth distribution (B, D, h, w) in metres, (B, h, w)."""
-        depths = self.view_transformer.depth_bins.values(depth_prob.device)
-        return torch.einsum("bdhw,d->bhw", depth_prob.float(), depths)
 
     def _forward(self, batch_inputs: dict[str, Any], batch_data_samples: Any = None) -> Tensor:
         """Logits (B, num_classes, X, Y, Z) at the output grid, without post-processing."""

@@ -118,10 +118,9 @@ class LiftSplat(BaseModule):
         """Sums (B, C, D, h, w) frustum features in (B, C, X, Y, Z)."""
         return pool_cells(volume, index)
 
-    def expected_depth(self, depth_prob: Tensor) -> Tensor:
-        """Returns the mean of a depth distribution (B, D, h, w), (B, h, w) float32, metres."""
-        depths = self.depth_bins.values(depth_prob.device)
-        return (depth_prob.float() * depths[:, None, None]).sum(dim=1)
+    def best_depth(self, depth_prob: Tensor) -> Tensor:
+        """Depth of the most probable bin of (B, D, h, w), (B, h, w) in metres."""
+        return self.depth_bins.values(depth_prob.device)[depth_prob.argmax(dim=1)]
 
     def forward(self, depth_prob: Tensor, context: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Index and splat in one call, for a model that pools once."""
