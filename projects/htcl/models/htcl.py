@@ -205,8 +205,8 @@ class HTCL(Base3DSegmentor):
 
         Returns:
             The samples with ``pred_voxels.semantics`` (uint8, (X, Y, Z)), ``depth_plane`` (float32
-            (h, w), metres: the most probable plane) and, with history, ``temporal_affinity`` (float32
-            (h, w): the mean over depth).
+            (h, w), metres: the most probable plane) and, with history, ``temporal_affinity``
+            (float32 (h, w): the mean over depth).
         """
         features = self.extract_feat(batch_inputs)
         logits = self.head.predict(features.voxel, self.grid_size)
