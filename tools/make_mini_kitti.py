@@ -36,7 +36,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         type=int,
         nargs=2,
         metavar=("H", "W"),
-        help="height and width in pixels (default: 192 624)",
+        help="height and width in pixels (default: 160 520)",
     )
     parser.add_argument("--lidar-azimuths", type=int, help="columns of a lidar scan (default: 440)")
     parser.add_argument(

@@ -167,7 +167,7 @@ def _three_views(
         renderer.render(chase_view(*box, fine[1])),
         renderer.render(top_view(*box, fine[2]), fade=False),
     )
-    captions = (f"{title}: camera view", f"{title}: from behind", f"{title}: from above")
+    captions = (f"{title}: camera view", f"{title}: from behind", f"{title}: above")
     return [
         (caption, np.asarray(Image.fromarray(picture).reduce(SUPERSAMPLING)))
         for caption, picture in zip(captions, pictures, strict=True)

@@ -28,7 +28,7 @@ class MiniKittiSettings:
 
     seed: int = 0
     frames: int = 31
-    image_size: tuple[int, int] = (192, 624)
+    image_size: tuple[int, int] = (160, 520)
     lidar_azimuths: int = 440
     voxel_stride: int = 5
 
