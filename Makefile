@@ -29,7 +29,7 @@ format: setup    ## fix what ruff can fix
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-train-mini: setup ## train the checkpoint of pretrain/ anew
+train-mini: setup ## make the mini data set and train the mini network in full
 	@$(BIN)/python tools/make_mini_kitti.py --out data/mini
 	@$(BIN)/python tools/train.py projects/configs/occupancy/mini/htcl_egopose.py
 
