@@ -103,9 +103,11 @@ def score(
 def main(argv: list[str] | None = None) -> dict[str, Any]:
     """Trains and scores; returns the scores on the two training frames, in per cent."""
     args = parse_args(argv)
+    # Paths of the command line belong to the caller's folder, config paths to the repository.
+    args.data, args.work_dir = args.data.resolve(), args.work_dir.resolve()
     os.chdir(ROOT)
     print(describe_environment())
-    data = args.work_dir.resolve() / "data"
+    data = args.work_dir / "data"
     make_ground_truth(args.data, data)
     cfg = load_config(args.config)
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
