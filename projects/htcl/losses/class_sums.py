@@ -34,29 +34,35 @@ class ClassSums(NamedTuple):
 
 
 class _SumByClass(torch.autograd.Function):
-    """log-probabilities and target -> the four sums; one class at a time, without masks kept."""
+    """Logits and target -> the four sums, one class at a time, so that no mask is kept.
+
+    The backward pass includes that of the softmax: with g the gradient in the log-probabilities,
+    that in the logits is g - p * sum_c g, and g is nonzero off the target's class only through
+    ``predicted``.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, log_probs: Tensor, target: Tensor, ignore_index: int
+        ctx: Any, logits: Tensor, target: Tensor, ignore_index: int
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        valid = target != ignore_index
+        log_probs = F.log_softmax(logits, dim=1)
+        scored = (target != ignore_index).to(log_probs.dtype)
+        on_target = _at_target(log_probs, target, ignore_index)
+        prob_on_target = on_target.exp()
         columns = []
         for c in range(log_probs.shape[1]):
-            log_prob = log_probs[:, c]
-            prob = log_prob.exp()
             is_class = target == c
             columns.append(
                 torch.stack(
                     [
-                        torch.where(valid, prob, 0).sum(dtype=torch.float64),
-                        torch.where(is_class, prob, 0).sum(dtype=torch.float64),
-                        torch.where(is_class, log_prob, 0).sum(dtype=torch.float64),
-                        is_class.sum().double(),
+                        log_probs[:, c].exp().mul_(scored).sum(),
+                        torch.where(is_class, prob_on_target, 0).sum(),
+                        torch.where(is_class, on_target, 0).sum(),
                     ]
                 )
             )
-        predicted, matched, log_matched, count = torch.stack(columns, dim=1).unbind(0)
+        predicted, matched, log_matched = torch.stack(columns, dim=1).double().unbind(0)
+        count = _count(target, log_probs.shape[1])
         ctx.save_for_backward(log_probs, target)
         ctx.ignore_index = ignore_index
         ctx.mark_non_differentiable(count)
@@ -68,20 +74,32 @@ class _SumByClass(torch.autograd.Function):
         ctx: Any, grad_predicted: Tensor, grad_matched: Tensor, grad_log: Tensor, _: Tensor
     ) -> tuple[Tensor, None, None]:
         log_probs, target = ctx.saved_tensors
-        valid = target != ctx.ignore_index
-        grad = torch.empty_like(log_probs)
-        # d(prob)/d(log_prob) = prob, so the two probability sums share a factor.
-        on_class = (grad_predicted + grad_matched).to(log_probs.dtype)
-        off_class = grad_predicted.to(log_probs.dtype)
-        grad_log = grad_log.to(log_probs.dtype)
-        for c in range(log_probs.shape[1]):
-            prob = log_probs[:, c].exp()
-            grad[:, c] = torch.where(
-                target == c,
-                prob * on_class[c] + grad_log[c],
-                torch.where(valid, prob * off_class[c], 0),
-            )
+        scored = (target != ctx.ignore_index).to(log_probs.dtype)
+        by_class = target.clamp(max=log_probs.shape[1] - 1).long()
+        # What the target's own class adds to g, zero where nothing is scored.
+        own = _at_target(log_probs, target, ctx.ignore_index).exp_()
+        own.mul_(grad_matched.to(own.dtype)[by_class]).add_(grad_log.to(own.dtype)[by_class])
+        own.mul_(scored)
+        weights = grad_predicted.to(log_probs.dtype)
+        grad = log_probs.exp()
+        total = torch.zeros_like(own)
+        for c, weight in enumerate(weights):
+            total.addcmul_(grad[:, c], weight.expand_as(total))
+        total.mul_(scored).add_(own)
+        for c, weight in enumerate(weights):
+            grad[:, c].mul_(scored * weight - total).add_(torch.where(target == c, own, 0))
         return grad, None, None
+
+
+def _count(target: Tensor, num_classes: int) -> Tensor:
+    """Voxels of each class (C,), float64."""
+    return torch.bincount(target.flatten(), minlength=num_classes)[:num_classes].double()
+
+
+def _at_target(log_probs: Tensor, target: Tensor, ignore_index: int) -> Tensor:
+    """Log-probability (B, ...) of each voxel's own class; of some class where it has none."""
+    index = torch.where(target == ignore_index, 0, target).long()
+    return log_probs.gather(1, index.unsqueeze(1)).squeeze(1)
 
 
 def class_sums(logits: Tensor, target: Tensor, ignore_index: int = 255) -> ClassSums:
@@ -103,5 +121,4 @@ def class_sums(logits: Tensor, target: Tensor, ignore_index: int = 255) -> Class
             f"logits {tuple(logits.shape)} and target {tuple(target.shape)} do not fit: expected "
             "(B, C, ...) and (B, ...); resize the logits to the grid of the labels first"
         )
-    log_probs = F.log_softmax(logits.float(), dim=1)
-    return ClassSums(*_SumByClass.apply(log_probs, target, ignore_index))
+    return ClassSums(*_SumByClass.apply(logits.float(), target, ignore_index))
