@@ -67,18 +67,25 @@ def downsample_labels(labels: np.ndarray, factor: int) -> np.ndarray:
     if factor == 1:
         return labels.copy()
     x, y, z = (size // factor for size in labels.shape)
-    blocks = labels.reshape(x, factor, y, factor, z, factor)
+    blocks = labels.reshape(x, factor, y, factor, z, factor).transpose(0, 2, 4, 1, 3, 5)
+    blocks = blocks.reshape(-1, factor**3)
+    result = blocks[:, 0].copy()
+    # Most blocks are all empty or all unknown; only the others need to be counted.
+    mixed = np.flatnonzero((blocks != blocks[:, :1]).any(axis=1))
+    result[mixed] = _majority(blocks[mixed])
+    return result.reshape(x, y, z)
 
-    def count(value: int) -> np.ndarray:
-        return (blocks == value).sum(axis=(1, 3, 5), dtype=np.int32)
 
-    empty, ignored = count(0), count(IGNORE_INDEX)
-    best, result = np.zeros_like(empty), np.zeros((x, y, z), dtype=np.uint8)
-    for value in range(1, NUM_CLASSES):
-        found = count(value)
-        better = found > best
-        result[better] = value
-        best = np.maximum(best, found)
-    unlabelled = empty + ignored > _UNLABELLED_SHARE * factor**3
-    result[unlabelled] = np.where(empty > ignored, 0, IGNORE_INDEX)[unlabelled]
-    return result
+def _majority(blocks: np.ndarray) -> np.ndarray:
+    """Label (N,) of blocks (N, voxels) by the rule of :func:`downsample_labels`."""
+    bins = NUM_CLASSES + 1
+    labels = np.where(blocks == IGNORE_INDEX, NUM_CLASSES, blocks)
+    flat = labels + bins * np.arange(len(blocks))[:, None]
+    counts = np.bincount(flat.ravel(), minlength=bins * len(blocks)).reshape(-1, bins)
+    empty, ignored = counts[:, 0], counts[:, NUM_CLASSES]
+    unlabelled = empty + ignored > _UNLABELLED_SHARE * blocks.shape[1]
+    return np.where(
+        unlabelled,
+        np.where(empty > ignored, 0, IGNORE_INDEX),
+        1 + counts[:, 1:NUM_CLASSES].argmax(axis=1),
+    ).astype(np.uint8)
