@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -83,6 +84,50 @@ def test_weights_scale_and_switch_losses():
         "loss_point_lovasz",
     }
     torch.testing.assert_close(losses["loss_voxel_ce"], 3 * base["loss_voxel_ce"])
+
+
+class TestSubvoxels:
+    def test_parts_lie_inside_their_voxel(self):
+        """Channels (class, sx, sy, sz): part (1, 0, 2) of voxel (2, 1, 0) is cell (5, 1, 2)."""
+        head = _head(subvoxels=(2, 1, 3), point_supervision=None)
+        voxel, _ = _features()
+        plain = head.classifier(head.stem(voxel)).unflatten(1, (20, 2, 1, 3))
+        logits = head(voxel)
+        assert logits.shape == (2, 20, 8, 4, 6)
+        torch.testing.assert_close(logits[:, :, 5, 1, 2], plain[:, :, 1, 0, 2, 2, 1, 0])
+
+    def test_a_surface_thinner_than_a_voxel(self):
+        """With four parts along z, one layer of a quarter voxel can be told from its neighbours."""
+        head = _head(subvoxels=(1, 1, 4), point_supervision=None)
+        weight = torch.zeros(20, 4, 8)
+        weight[9, 2] = 1.0  # class 9 in the third quarter
+        weight[0] = 0.5
+        head.classifier.weight.data = weight.view(80, 8, 1, 1, 1)
+        head.stem = torch.nn.Identity()
+        classes = head(torch.ones(1, 8, 1, 1, 2)).argmax(dim=1).flatten()
+        assert classes.tolist() == [0, 0, 9, 0, 0, 0, 9, 0]
+
+
+class TestLossStride:
+    def test_all_starts_together_see_every_voxel_once(self, monkeypatch):
+        """Stride 2, labels of even size: the eight parts' cross entropies average to the whole."""
+        voxel, image = _features()
+        batch, samples = _batch(), _samples()
+        whole = _head(class_weights=None).loss(voxel, batch, samples, image)
+        head = _head(class_weights=None, loss_stride=2)
+        parts = []
+        for start in itertools.product((0, 1), repeat=3):
+            monkeypatch.setattr(torch, "randint", lambda *_, start=start: torch.tensor(start))
+            parts.append(head.loss(voxel, batch, samples, image)["loss_voxel_ce"])
+        torch.testing.assert_close(torch.stack(parts).mean(), whole["loss_voxel_ce"])
+
+    def test_starts_change(self):
+        voxel, image = _features()
+        batch, samples, head = _batch(), _samples(), _head(loss_stride=2)
+        losses = {
+            head.loss(voxel, batch, samples, image)["loss_voxel_ce"].item() for _ in range(20)
+        }
+        assert len(losses) > 1
 
 
 def test_without_points_neither_points_nor_image_are_needed():

@@ -12,16 +12,11 @@ train_pipeline = [
         size_rounding="round",
     ),
     dict(type="LoadCalibrationAndPoses"),
-    # Half resolution labels train the small grid four times faster; evaluation uses the full ones.
-    dict(type="LoadVoxelLabels", scale="1_2"),
+    dict(type="LoadVoxelLabels"),
     dict(type="LoadLidarPoints"),
     dict(type="PackSSCInputs"),
 ]
-val_pipeline = [
-    dict(type="LoadVoxelLabels", scale="1_1") if step["type"] == "LoadVoxelLabels" else step
-    for step in train_pipeline
-    if step["type"] != "LoadLidarPoints"
-]
+val_pipeline = [step for step in train_pipeline if step["type"] != "LoadLidarPoints"]
 test_pipeline = [step for step in val_pipeline if step["type"] != "LoadVoxelLabels"]
 
 dataset = dict(type="SemanticKITTISSC", data_root=data_root, num_history=3, history_stride=1)

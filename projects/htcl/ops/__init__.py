@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from htcl.ops.depth_bins import DepthBins
+from htcl.ops.resample import trilinear_resample
 from htcl.ops.splat import (
     SplatIndex,
     build_splat_index,
@@ -20,4 +21,5 @@ __all__ = [
     "lift_splat_reference",
     "pool_cells",
     "pool_cells_reference",
+    "trilinear_resample",
 ]

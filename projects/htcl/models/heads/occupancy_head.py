@@ -5,6 +5,7 @@ Shape letters: B batch, C channel, X Y Z voxel.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,6 @@ from mmdet3d.registry import MODELS
 from mmdet3d.structures import Det3DDataSample
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from htcl.datasets.labels import CLASS_VOXEL_COUNTS, IGNORE_INDEX
 from htcl.evaluation.ssc_confusion import confusion_matrix, ssc_scores
@@ -27,6 +27,7 @@ from htcl.losses import (
     voxel_cross_entropy,
 )
 from htcl.models.layers.recompute import recompute
+from htcl.ops import trilinear_resample
 
 RELEASED_LOSS_WEIGHTS = {
     "voxel_ce": 1.0,
@@ -54,7 +55,14 @@ class OccupancyHead(BaseModule):
         point_supervision: Config of :class:`PointSupervision`; its ``voxel_channels`` and
             ``num_classes`` default to the head's. None to train without points.
         ignore_index: Label of voxels that are not scored.
-        train_metrics: Also report IoU and mIoU of each training batch.
+        subvoxels: Parts (x, y, z) of a feature voxel that get logits of their own, from the
+            classifier's channels (sub-pixel convolution, Shi et al., CVPR 2016). (1, 1, 1), as
+            released, has one prediction a feature voxel. Coarse voxels with trilinear
+            interpolation between them cannot hold a surface as thin as a label voxel.
+        loss_stride: The voxel losses see every n-th voxel of the labels along each axis, starting
+            at a place that every step chooses at random: n^3 times less work, the same on average.
+            1, as released, takes all voxels.
+        train_metrics: Also report IoU and mIoU of each training batch, over the same voxels.
         num_groups: Groups of the group normalisation.
         with_cp: Recompute the convolutions in the backward pass (activation checkpointing).
         init_cfg: mmengine weight initialisation.
@@ -72,6 +80,8 @@ class OccupancyHead(BaseModule):
         loss_weights: dict[str, float] | None = None,
         point_supervision: dict[str, Any] | None = None,
         ignore_index: int = IGNORE_INDEX,
+        subvoxels: tuple[int, int, int] = (1, 1, 1),
+        loss_stride: int = 1,
         train_metrics: bool = True,
         num_groups: int = 32,
         with_cp: bool = False,
@@ -80,6 +90,8 @@ class OccupancyHead(BaseModule):
         super().__init__(init_cfg=init_cfg)
         self.num_classes = num_classes
         self.ignore_index = ignore_index
+        self.subvoxels = tuple(subvoxels)
+        self.loss_stride = loss_stride
         self.train_metrics = train_metrics
         self.with_cp = with_cp
         self.loss_weights = _merge_loss_weights(loss_weights)
@@ -91,7 +103,9 @@ class OccupancyHead(BaseModule):
             conv_cfg={"type": "Conv3d"},
             norm_cfg={"type": "GN", "num_groups": num_groups},
         )
-        self.classifier = nn.Conv3d(mid_channels, num_classes, kernel_size=1, bias=False)
+        self.classifier = nn.Conv3d(
+            mid_channels, num_classes * math.prod(self.subvoxels), kernel_size=1, bias=False
+        )
         self.register_buffer(
             "class_weights", _class_weights(class_weights, num_classes), persistent=False
         )
@@ -101,7 +115,7 @@ class OccupancyHead(BaseModule):
             self.point_supervision = MODELS.build({**defaults, **point_supervision})
 
     def forward(self, voxel: Tensor) -> Tensor:
-        """Voxel features (B, C, X, Y, Z) -> logits (B, num_classes, X, Y, Z)."""
+        """Voxel features (B, C, X, Y, Z) -> logits (B, num_classes, X sx, Y sy, Z sz)."""
         return recompute(self, self._classify, voxel, enabled=self.with_cp and self.training)
 
     def loss(
@@ -128,7 +142,10 @@ class OccupancyHead(BaseModule):
             KeyError: If a sample has no ground truth or the batch no points.
         """
         target = self._target(data_samples).to(voxel.device)
-        logits = _resize(self(voxel), target.shape[1:])
+        size, stride = target.shape[1:], self.loss_stride
+        start = torch.randint(stride, (3,)).tolist()
+        target = target[(slice(None), *(slice(first, None, stride) for first in start))]
+        logits = trilinear_resample(self(voxel), size, start, stride)
         losses = self._voxel_losses(logits, target)
         if self.point_supervision is not None and self._weighs("point_ce", "point_lovasz"):
             points, labels, uvd = _require(batch, "points", "point_labels", "point_uvd")
@@ -150,10 +167,16 @@ class OccupancyHead(BaseModule):
         Returns:
             (B, num_classes, *grid_size), float32.
         """
-        return _resize(self(voxel), grid_size)
+        return trilinear_resample(self(voxel), grid_size)
 
     def _classify(self, voxel: Tensor) -> Tensor:
-        return self.classifier(self.stem(voxel))
+        logits = self.classifier(self.stem(voxel))
+        if math.prod(self.subvoxels) == 1:
+            return logits
+        parts = logits.unflatten(1, (self.num_classes, *self.subvoxels))
+        # (B, C, sx, sy, sz, X, Y, Z) -> each part beside its voxel.
+        parts = parts.permute(0, 1, 5, 2, 6, 3, 7, 4)
+        return parts.flatten(6, 7).flatten(4, 5).flatten(2, 3)
 
     def _weighs(self, *names: str) -> bool:
         return any(self.loss_weights[name] != 0 for name in names)
@@ -190,14 +213,6 @@ class OccupancyHead(BaseModule):
                     "load the voxel labels in the training pipeline"
                 )
         return torch.stack([sample.gt_voxels.semantics for sample in data_samples])
-
-
-def _resize(logits: Tensor, grid_size: Sequence[int]) -> Tensor:
-    """Trilinear, float32; cell borders, not cell centres, are aligned."""
-    logits = logits.float()
-    if tuple(logits.shape[2:]) == tuple(grid_size):
-        return logits
-    return F.interpolate(logits, size=tuple(grid_size), mode="trilinear", align_corners=False)
 
 
 def _require(batch: dict[str, Any], *keys: str) -> list[Any]:
