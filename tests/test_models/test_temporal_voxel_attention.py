@@ -108,3 +108,26 @@ def test_shapes_must_agree(fusion):
     voxel, temporal = _volumes()
     with pytest.raises(ValueError, match="must have one shape"):
         fusion(voxel, temporal[:, :, :2])
+
+
+class TestPointwise:
+    def test_changes_nothing_before_training(self, fusion):
+        module = TemporalVoxelAttention(
+            channels=8, num_heads=2, head_channels=3, gate_init=0.7, pointwise=True
+        )
+        module.load_state_dict(fusion.state_dict(), strict=False)
+        torch.testing.assert_close(module(*_volumes()), fusion(*_volumes()))
+
+    def test_adds_each_temporal_voxel_at_its_own_place(self):
+        """Gate closed: out = voxel + W temporal; here W = 2 on the diagonal."""
+        module = TemporalVoxelAttention(channels=8, pointwise=True)
+        torch.nn.init.dirac_(module.pointwise.weight)
+        module.pointwise.weight.data *= 2
+        voxel, temporal = _volumes()
+        torch.testing.assert_close(module(voxel, temporal), voxel + 2 * temporal)
+
+    def test_the_attention_alone_forgets_where_the_history_was(self, fusion):
+        """Moved temporal voxels give the same result: why ``pointwise`` exists."""
+        voxel, temporal = _volumes()
+        moved = temporal.flip(dims=(2, 3, 4))
+        torch.testing.assert_close(fusion(voxel, moved), fusion(voxel, temporal))

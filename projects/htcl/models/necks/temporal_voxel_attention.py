@@ -1,4 +1,4 @@
-"""Gated linear attention from the current voxels to those of the history.
+"""Fuses the current voxels with those of the history: gated linear attention, and place by place.
 
 Linear attention after Shen, Zhang, Zhao, Yi, Li, "Efficient Attention: Attention with Linear
 Complexities", WACV 2021; its use after HTCL, ECCV 2024.
@@ -34,12 +34,18 @@ class TemporalVoxelAttention(BaseModule):
     covariance of its few inputs, so normalisation, affine part and gate fold into the weight of
     the last convolution, whose product is added to the voxels in one operation.
 
+    The history reaches ``out`` only through ``context``, a few numbers that are the same for the
+    whole scene: what the history says about one place is lost. ``pointwise`` adds the temporal
+    voxels themselves through a 1x1x1 convolution, which starts at zero.
+
     Args:
         channels: Channels C of both volumes.
         num_heads: Attention heads.
         head_channels: Channels of each head.
         gate_init: Initial value of the gate, a single learned number. At the released 0 the
             history has no influence until training opens the gate.
+        pointwise: Also adds each temporal voxel to the current voxel of its place. False, as
+            released.
         init_cfg: mmengine weight initialisation.
     """
 
@@ -49,6 +55,7 @@ class TemporalVoxelAttention(BaseModule):
         num_heads: int = 2,
         head_channels: int = 2,
         gate_init: float = 0.0,
+        pointwise: bool = False,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -63,9 +70,13 @@ class TemporalVoxelAttention(BaseModule):
         self.to_out = nn.Conv3d(inner, channels, kernel_size=1)
         self.norm = nn.GroupNorm(1, channels)
         self.gate = nn.Parameter(torch.full((1,), float(gate_init)))
+        self.pointwise = None
+        if pointwise:
+            self.pointwise = nn.Conv3d(channels, channels, kernel_size=1, bias=False)
+            nn.init.zeros_(self.pointwise.weight)
 
     def forward(self, voxel: Tensor, temporal_voxel: Tensor) -> Tensor:
-        """Adds the gated attention.
+        """Adds the gated attention and, if configured, the temporal voxels place by place.
 
         Args:
             voxel: Current voxels (B, C, X, Y, Z).
@@ -90,7 +101,8 @@ class TemporalVoxelAttention(BaseModule):
             )
             # In place: the sum is fresh and its own backward pass does not read it.
             fused += bias.to(voxel.dtype).unsqueeze(2)
-        return fused.view_as(voxel)
+        fused = fused.view_as(voxel)
+        return fused if self.pointwise is None else fused + self.pointwise(temporal_voxel)
 
     def attention(self, voxel: Tensor, temporal_voxel: Tensor) -> Tensor:
         """The attention term before the gate, computed plainly; the reference of :meth:`forward`.
