@@ -40,7 +40,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs="?",
         const="bfloat16",
         choices=("bfloat16", "float16"),
-        help="automatic mixed precision on a GPU (default type: bfloat16)",
+        help="automatic mixed precision; float16 needs a GPU (default type: bfloat16)",
     )
     parser.add_argument(
         "--cfg-options",
@@ -57,7 +57,7 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
     """Writes the command line's choices into ``cfg``.
 
     Raises:
-        RuntimeError: If mixed precision is asked for without a GPU.
+        RuntimeError: If float16 is asked for without a GPU.
     """
     if args.resume == "auto":
         cfg.resume, cfg.load_from = True, None
@@ -67,17 +67,16 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.resume, cfg.load_from = False, args.load_from
     if args.seed is not None:
         cfg.randomness = {**cfg.get("randomness", {}), "seed": args.seed}
-    if args.amp:
+    if args.amp == "bfloat16":
+        cfg.optim_wrapper.type = "BFloat16OptimWrapper"
+    elif args.amp == "float16":
         import torch
 
         if not torch.cuda.is_available():
-            raise RuntimeError(
-                "--amp needs a GPU: mmengine's AmpOptimWrapper does not run on a CPU"
-            )
+            raise RuntimeError("--amp float16 needs a GPU; on a CPU choose --amp bfloat16")
         cfg.optim_wrapper.type = "AmpOptimWrapper"
-        cfg.optim_wrapper.dtype = args.amp
-        if args.amp == "float16":
-            cfg.optim_wrapper.loss_scale = "dynamic"
+        cfg.optim_wrapper.dtype = "float16"
+        cfg.optim_wrapper.loss_scale = "dynamic"
 
 
 def resume_command(argv: list[str], work_dir: str) -> str:

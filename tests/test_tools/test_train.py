@@ -158,19 +158,21 @@ class TestArguments:
         assert cfg.optim_wrapper.optimizer.lr == 5e-5
         assert cfg.model.head.mid_channels == 16
 
-    def test_amp_on_a_gpu(self, apply, monkeypatch):
+    def test_bfloat16_is_the_default_precision(self, apply):
+        assert apply("--amp").optim_wrapper.type == "BFloat16OptimWrapper"
+
+    def test_float16_on_a_gpu(self, apply, monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-        assert apply("--amp").optim_wrapper.dtype == "bfloat16"
         cfg = apply("--amp", "float16")
         assert cfg.optim_wrapper.type == "AmpOptimWrapper"
         assert cfg.optim_wrapper.loss_scale == "dynamic"
 
 
 class TestErrors:
-    def test_amp_on_a_cpu(self, run_tool, tiny_config, monkeypatch, capsys):
+    def test_float16_on_a_cpu(self, run_tool, tiny_config, monkeypatch, capsys):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        assert run_tool("train.py", tiny_config, "--amp") == 1
-        assert "train: --amp needs a GPU" in capsys.readouterr().err
+        assert run_tool("train.py", tiny_config, "--amp", "float16") == 1
+        assert "train: --amp float16 needs a GPU" in capsys.readouterr().err
 
     def test_missing_config(self, run_tool, capsys):
         assert run_tool("train.py", "no/such.py") == 1

@@ -83,6 +83,8 @@ def build_runner(
     else:
         _check_pretrained(cfg)
     runner = Runner.from_cfg(cfg)
+    # A line for every parameter with a learning rate of its own hides all others.
+    runner.logger.addFilter(lambda record: "paramwise_options" not in record.getMessage())
     _choose_deterministic_operators()
     if checkpoint is not None:
         try:

@@ -1,0 +1,36 @@
+"""Mixed precision without loss scaling, on every device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
+from torch import nn
+
+
+@OPTIM_WRAPPERS.register_module()
+class BFloat16OptimWrapper(OptimWrapper):
+    """Runs the forward pass of a training step under bfloat16 autocast.
+
+    mmengine's ``AmpOptimWrapper`` refuses CPUs, because float16 needs a gradient scaler and that
+    one a GPU. bfloat16 has the exponents of float32 and needs none. Weights, gradients and
+    optimiser stay in float32. CPUs with AMX or AVX512-BF16 instructions gain from it, older ones
+    lose.
+
+    Args:
+        **kwargs: As for mmengine's ``OptimWrapper``.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Context of the forward pass.
+
+        Args:
+            model: The model to train; its parameters' device decides whose autocast it is.
+        """
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
+            yield
