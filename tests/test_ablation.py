@@ -16,11 +16,12 @@ ROWS = (
     "stereo",
     "released",
     "right",
-    "correlation",
+    "mean",
     "no_affinity",
     "one_dilation",
     "shared_learner",
     "no_deformable",
+    "no_pointwise",
     "history_1",
     "history_2",
 )
@@ -51,26 +52,73 @@ def test_row_builds(ablation, repo_root, name):
         assert cfg.test_dataloader.dataset.num_history == frames
 
 
+def test_released_row_is_released_in_the_temporal_branch_alone(ablation, repo_root):
+    """Every temporal key as in temporal_baseline.py, all else as in htcl_egopose.py."""
+    released, right = (
+        Config.fromfile(repo_root / ablation.CONFIGS / f"{name}.py").model
+        for name in ("temporal_baseline", "htcl_egopose")
+    )
+    cfg = Config.fromfile(repo_root / ablation.CONFIGS / "htcl_egopose.py")
+    pairs = [option.split("=", 1) for option in ablation.ROWS["released"].options]
+    cfg.merge_from_dict({key: DictAction._parse_iterable(value) for key, value in pairs})
+    row = cfg.model.to_dict()
+    # The command line has lists where the config has tuples.
+    row["temporal"]["sweep_range"] = tuple(row["temporal"]["sweep_range"])
+    assert row.pop("temporal") == released.temporal.to_dict()
+    assert row == {k: v for k, v in right.to_dict().items() if k != "temporal"}
+    for loader in ablation.LOADERS:
+        assert cfg[loader].dataset.pipeline[0].temporal_frames == "resized"
+
+
 def test_table_has_mean_and_spread(ablation):
-    scores = {"mono": {"IoU": [20.0, 22.0, 24.0], "mIoU": [5.0, 5.0, 5.0]}}
-    line = ablation.table(scores).splitlines()[-1]
-    assert line == "| one image | 3 | 22.00 +- 2.00 | 5.00 +- 0.00 |"
+    scores = {
+        "mono": {key: [20.0, 22.0, 24.0] for key in ablation.METRICS},
+        "mean": {key: [5.0] for key in ablation.METRICS},
+    }
+    lines = ablation.table(scores).splitlines()
+    assert lines[-2] == "| one image | 3 |" + " 22.00 +- 2.00 |" * 3
+    assert lines[-1].endswith(" | 1 | 5.00 | 5.00 | 5.00 |")
 
 
 def test_finished_runs_are_kept_and_failures_named(ablation, tmp_path, monkeypatch):
-    args = Namespace(work_dir=tmp_path, steps=3, threads=1, rows=["mono"], seeds=[0, 1])
+    args = Namespace(
+        work_dir=tmp_path, start_steps=5, steps=3, threads=1, rows=["mono"], seeds=[0, 1]
+    )
     folder = ablation.run_folder(args, "mono", 0)
     folder.mkdir(parents=True)
-    (folder / "scores.json").write_text(json.dumps({"IoU": 1.0, "mIoU": 0.5}))
+    scores = dict.fromkeys(ablation.METRICS, 1.0)
+    (folder / "scores.json").write_text(json.dumps(scores))
     commands = []
 
     def run(command, **_):
-        commands.append(command[1])
+        commands.append(command)
         return Namespace(returncode=1)
 
     monkeypatch.setattr(ablation.subprocess, "run", run)
     assert ablation.run_one("mono", 0, args) == ""
     assert not commands
-    assert "mono, seed 1: tools/train.py failed" in ablation.run_one("mono", 1, args)
-    assert commands == ["tools/train.py"]
-    assert ablation.collect(args) == {"mono": {"IoU": [1.0], "mIoU": [0.5]}}
+    problem = ablation.run_one("mono", 1, args)
+    assert "tools/train.py failed" in problem
+    assert "mono/seed_1" in problem
+    (command,) = commands
+    start = ablation.start_folder(args, "htcl_mono") / "iter_5.pth"
+    assert command[command.index("--load-from") + 1] == str(start)
+    assert ablation.collect(args) == {"mono": {key: [1.0] for key in ablation.METRICS}}
+
+
+def test_an_interrupted_run_goes_on(ablation, tmp_path, monkeypatch):
+    args = Namespace(work_dir=tmp_path, start_steps=5, steps=3, threads=1)
+    folder = ablation.run_folder(args, "right", 2)
+    folder.mkdir(parents=True)
+    (folder / "last_checkpoint").touch()
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        return Namespace(returncode=0)
+
+    monkeypatch.setattr(ablation.subprocess, "run", run)
+    assert ablation.run_one("right", 2, args) == ""
+    assert "--resume" in commands[0]
+    assert "--load-from" not in commands[0]
+    assert commands[1][1] == "tools/test.py"

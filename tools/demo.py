@@ -1,11 +1,12 @@
 """The whole job on a machine without GPU or data: `make demo`.
 
-Makes the synthetic mini data set and its labels, trains the mini network for a short while,
-evaluates it on streets that it did not train on, and draws what it predicts. Each step is a command
-that a user would type; it is printed before it runs.
+Makes the synthetic mini data set and its labels, trains the shipped mini network on for a short
+while, evaluates it on streets that it did not train on, and draws what it predicts. Each step is a
+command that a user would type; it is printed before it runs.
 
-Example:
-  python tools/demo.py --iters 200
+Examples:
+  python tools/demo.py
+  python tools/demo.py --from-scratch --iters 200
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = "projects/configs/occupancy/mini/htcl_egopose.py"
 CHECKPOINT = "pretrain/mini_htcl.pth"
+FINE_TUNING_LR = 2e-5
 # The mini configs take their data from here.
 DATA, DATA_VARIABLE = "data/mini", "MINI_KITTI_ROOT"
 
@@ -31,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--data", default=DATA, help="mini data set (default: %(default)s)")
     parser.add_argument("--out", default="outputs/demo", help="results (default: %(default)s)")
-    parser.add_argument("--iters", type=int, default=60, help="training steps (default: 60)")
+    parser.add_argument("--iters", type=int, default=20, help="training steps (default: 20)")
     parser.add_argument(
         "--from-scratch", action="store_true", help=f"do not start from {CHECKPOINT}"
     )
@@ -63,9 +65,11 @@ def main() -> None:
     args = parse_args()
     work_dir = f"{args.out}/training"
     trained = f"{work_dir}/iter_{args.iters}.pth"
-    start = []
-    if not args.from_scratch and (ROOT / CHECKPOINT).is_file():
+    start, options = [], []
+    if not args.from_scratch:
         start = ["--load-from", CHECKPOINT]
+        # Small steps: a trained network would be thrown back by those of a beginning.
+        options = [f"optim_wrapper.optimizer.lr={FINE_TUNING_LR}"]
     run("synthetic data set", ["python", "tools/make_mini_kitti.py", "--out", args.data], args.data)
     run(
         f"training, {args.iters} steps",
@@ -73,7 +77,7 @@ def main() -> None:
             "python", "tools/train.py", CONFIG, "--work-dir", work_dir, *start,
             # The next step evaluates; no need to do so twice.
             "--cfg-options", f"train_cfg.max_iters={args.iters}",
-            f"train_cfg.val_begin={args.iters + 1}",
+            f"train_cfg.val_begin={args.iters + 1}", *options,
         ],
         args.data,
     )  # fmt: skip

@@ -2,7 +2,9 @@
 max_iters = 1500
 optim_wrapper = dict(
     type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.01),
+    optimizer=dict(type="AdamW", lr=3e-3, weight_decay=0.01),
+    # The backbone comes with ImageNet weights, everything else starts from nothing.
+    paramwise_cfg=dict(custom_keys=dict(img_backbone=dict(lr_mult=0.1))),
     clip_grad=dict(max_norm=5, norm_type=2),
 )
 param_scheduler = [
