@@ -1,11 +1,10 @@
 """Does history help, and does the right geometry matter? Trains variants of the mini network alike.
 
-The study has two stages. First the network of one image and the stereo network without history are
-trained from scratch, once. Then every row trains on from the one it extends, under several seeds,
-with the same steps, data and schedule; rows with history start with an untrained temporal branch.
-So the rows differ in nothing but what their names say, and no time goes into learning the same
-images again. All are scored on the validation streets, which nothing trained on. The data are
-synthetic.
+The study has two stages. The networks of one image and of stereo without history are trained from
+scratch, once. From them every row trains on under several seeds, with the same steps, data and
+schedule; rows with history start with an untrained temporal branch. So rows with history differ in
+nothing but what their names say, and no time goes into learning the same images again. All are
+scored on the validation streets, which nothing trained on. The data are synthetic.
 
 Runs are processes of their own, two at a time with one thread each by default, in bfloat16.
 Finished runs are kept and interrupted ones go on where they were: the same command continues the
@@ -45,7 +44,7 @@ class Row(NamedTuple):
         title: Name in the table.
         config: Mini config, without folder and suffix.
         options: Overrides, as for ``--cfg-options``.
-        start: The network of the first stage that it starts from, one of ``STARTS``.
+        start: The network of the first stage that it starts from.
     """
 
     title: str
@@ -61,7 +60,6 @@ def _history(frames: int) -> tuple[str, ...]:
     )
 
 
-STARTS = ("htcl_mono", "stereoscene")
 TEMPORAL = "model.temporal"
 AFFINITY = f"{TEMPORAL}.affinity"
 ROWS = {
@@ -118,9 +116,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", choices=tuple(ROWS), default=tuple(ROWS))
     parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2))
     parser.add_argument(
-        "--start-steps", type=int, default=900, help="steps of the first stage (default: 900)"
+        "--steps",
+        nargs=2,
+        type=int,
+        default=(600, 200),
+        metavar="N",
+        help="steps of the first and the second stage (default: 600 200)",
     )
-    parser.add_argument("--steps", type=int, default=250, help="steps of a row (default: 250)")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default: 2)")
     parser.add_argument("--threads", type=int, default=1, help="threads of a run (default: 1)")
     parser.add_argument("--report", action="store_true", help="run nothing, report what is there")
@@ -133,10 +135,9 @@ def run_start(config: str, args: argparse.Namespace) -> str:
     Returns:
         What went wrong, empty if nothing.
     """
-    folder = start_folder(args, config)
-    if (folder / f"iter_{args.start_steps}.pth").is_file():
+    if final_checkpoint(args, config).is_file():
         return ""
-    return _train(f"{CONFIGS}/{config}.py", folder, args.start_steps, 0, args.threads)
+    return _train(1, config, config, 0, args)
 
 
 def run_one(name: str, seed: int, args: argparse.Namespace) -> str:
@@ -145,29 +146,31 @@ def run_one(name: str, seed: int, args: argparse.Namespace) -> str:
     Returns:
         What went wrong, empty if nothing.
     """
-    row, folder = ROWS[name], run_folder(args, name, seed)
+    row, folder = ROWS[name], stage_folder(args, 2) / name / f"seed_{seed}"
     if (folder / "scores.json").is_file():
         return ""
     config = f"{CONFIGS}/{row.config}.py"
-    start = start_folder(args, row.start) / f"iter_{args.start_steps}.pth"
-    problem = _train(config, folder, args.steps, seed, args.threads, start, row.options)
+    start = final_checkpoint(args, row.start)
+    problem = _train(2, f"{name}/seed_{seed}", row.config, seed, args, start, row.options)
     if problem:
         return problem
-    test = ["tools/test.py", config, str(folder / f"iter_{args.steps}.pth")]
+    test = ["tools/test.py", config, str(folder / f"iter_{args.steps[1]}.pth")]
     test += ["--work-dir", str(folder), "--json", str(folder / "scores.json")]
     test += ["--cfg-options", *row.options] if row.options else []
     return _run(test, folder, args.threads)
 
 
 def _train(
+    stage: int,
+    name: str,
     config: str,
-    folder: Path,
-    steps: int,
     seed: int,
-    threads: int,
+    args: argparse.Namespace,
     start: Path | None = None,
     options: tuple[str, ...] = (),
 ) -> str:
+    """Trains a network, or goes on where its training stopped."""
+    steps, folder = args.steps[stage - 1], stage_folder(args, stage) / name
     schedule = (
         f"train_cfg.max_iters={steps}",
         f"train_cfg.val_begin={steps + 1}",
@@ -176,12 +179,10 @@ def _train(
         "default_hooks.checkpoint.interval=100",
         "default_hooks.checkpoint.save_best=None",
     )
-    train = ["tools/train.py", config, "--work-dir", str(folder), "--seed", str(seed), "--amp"]
-    if start is None or (folder / "last_checkpoint").is_file():
-        train += ["--resume"]
-    else:
-        train += ["--load-from", str(start)]
-    return _run([*train, "--cfg-options", *schedule, *options], folder, threads)
+    train = ["tools/train.py", f"{CONFIGS}/{config}.py", "--work-dir", str(folder)]
+    train += ["--seed", str(seed), "--amp", "--resume"]
+    train += [] if start is None else ["--load-from", str(start)]
+    return _run([*train, "--cfg-options", *schedule, *options], folder, args.threads)
 
 
 def _run(command: list[str], folder: Path, threads: int) -> str:
@@ -199,22 +200,23 @@ def _run(command: list[str], folder: Path, threads: int) -> str:
     return f"{command[0]} failed, see {folder / 'output.log'}" if done.returncode else ""
 
 
-def start_folder(args: argparse.Namespace, config: str) -> Path:
-    """Where a network of the first stage lives."""
-    return args.work_dir.resolve() / f"start_{args.start_steps}_steps" / config
+def stage_folder(args: argparse.Namespace, stage: int) -> Path:
+    """Where the runs of a stage live; its name has all numbers of steps up to it."""
+    steps = "_".join(str(n) for n in args.steps[:stage])
+    return args.work_dir.resolve() / f"stage_{stage}_{steps}_steps"
 
 
-def run_folder(args: argparse.Namespace, name: str, seed: int) -> Path:
-    """Where a run lives; runs of other lengths are others."""
-    steps = f"{args.start_steps}_and_{args.steps}_steps"
-    return args.work_dir.resolve() / steps / name / f"seed_{seed}"
+def final_checkpoint(args: argparse.Namespace, config: str) -> Path:
+    """What the first stage leaves."""
+    return stage_folder(args, 1) / config / f"iter_{args.steps[0]}.pth"
 
 
 def collect(args: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
     """Reads the scores of all finished runs: row -> metric -> one value a seed."""
     scores: dict[str, dict[str, list[float]]] = {}
     for name in args.rows:
-        files = [run_folder(args, name, seed) / "scores.json" for seed in args.seeds]
+        folder = stage_folder(args, 2) / name
+        files = [folder / f"seed_{seed}" / "scores.json" for seed in args.seeds]
         found = [json.loads(file.read_text()) for file in files if file.is_file()]
         if found:
             scores[name] = {key: [run[key] for run in found] for key in METRICS}
@@ -293,7 +295,7 @@ def main(argv: list[str] | None = None) -> int:
         (args.work_dir / "table.md").write_text(table(scores) + "\n")
         plot(scores, args.work_dir / "ablation.png")
         print(
-            f"{args.start_steps} + {args.steps} steps of one sample, synthetic mini data set, "
+            f"{' + '.join(map(str, args.steps))} steps of one sample, synthetic mini data set, "
             f"validation streets\n{table(scores)}"
         )
         print(f"table and plot: {args.work_dir}")

@@ -80,45 +80,54 @@ def test_table_has_mean_and_spread(ablation):
     assert lines[-1].endswith(" | 1 | 5.00 | 5.00 | 5.00 |")
 
 
-def test_finished_runs_are_kept_and_failures_named(ablation, tmp_path, monkeypatch):
-    args = Namespace(
-        work_dir=tmp_path, start_steps=5, steps=3, threads=1, rows=["mono"], seeds=[0, 1]
-    )
-    folder = ablation.run_folder(args, "mono", 0)
+@pytest.fixture
+def recorded(ablation, monkeypatch):
+    """Commands that would run, and how each of them would end."""
+    commands, statuses = [], []
+
+    def run(command, **_):
+        commands.append(command[1:])
+        return Namespace(returncode=statuses.pop(0) if statuses else 0)
+
+    monkeypatch.setattr(ablation.subprocess, "run", run)
+    return commands, statuses
+
+
+def _args(folder, **changes):
+    settings = {"work_dir": folder, "steps": (5, 3), "threads": 1, "rows": ["mono"]}
+    return Namespace(**{**settings, "seeds": [0, 1], **changes})
+
+
+def test_finished_runs_are_kept(ablation, tmp_path, recorded):
+    args = _args(tmp_path)
+    folder = ablation.stage_folder(args, 2) / "mono" / "seed_0"
     folder.mkdir(parents=True)
     scores = dict.fromkeys(ablation.METRICS, 1.0)
     (folder / "scores.json").write_text(json.dumps(scores))
-    commands = []
-
-    def run(command, **_):
-        commands.append(command)
-        return Namespace(returncode=1)
-
-    monkeypatch.setattr(ablation.subprocess, "run", run)
     assert ablation.run_one("mono", 0, args) == ""
-    assert not commands
-    problem = ablation.run_one("mono", 1, args)
-    assert "tools/train.py failed" in problem
-    assert "mono/seed_1" in problem
-    (command,) = commands
-    start = ablation.start_folder(args, "htcl_mono") / "iter_5.pth"
-    assert command[command.index("--load-from") + 1] == str(start)
+    assert not recorded[0]
     assert ablation.collect(args) == {"mono": {key: [1.0] for key in ablation.METRICS}}
 
 
-def test_an_interrupted_run_goes_on(ablation, tmp_path, monkeypatch):
-    args = Namespace(work_dir=tmp_path, start_steps=5, steps=3, threads=1)
-    folder = ablation.run_folder(args, "right", 2)
-    folder.mkdir(parents=True)
-    (folder / "last_checkpoint").touch()
-    commands = []
+def test_failures_are_named(ablation, tmp_path, recorded):
+    recorded[1].append(1)
+    problem = ablation.run_one("mono", 1, _args(tmp_path))
+    assert "tools/train.py failed" in problem
+    assert "mono/seed_1" in problem
+    assert len(recorded[0]) == 1
 
-    def run(command, **_):
-        commands.append(command)
-        return Namespace(returncode=0)
 
-    monkeypatch.setattr(ablation.subprocess, "run", run)
+def test_rows_start_from_the_first_stage(ablation, tmp_path, recorded):
+    args = _args(tmp_path)
+    assert ablation.run_start("stereoscene", args) == ""
     assert ablation.run_one("right", 2, args) == ""
-    assert "--resume" in commands[0]
-    assert "--load-from" not in commands[0]
-    assert commands[1][1] == "tools/test.py"
+    first, second, test = recorded[0]
+    assert "--load-from" not in first
+    start = ablation.final_checkpoint(args, "stereoscene")
+    assert second[second.index("--load-from") + 1] == str(start)
+    for command, steps in ((first, 5), (second, 3)):
+        # What was interrupted goes on, whatever it started from.
+        assert "--resume" in command
+        assert f"train_cfg.max_iters={steps}" in command
+    assert second[second.index("--seed") + 1] == "2"
+    assert test[0] == "tools/test.py"

@@ -66,7 +66,7 @@ def main() -> None:
     work_dir = f"{args.out}/training"
     trained = f"{work_dir}/iter_{args.iters}.pth"
     start, options = [], []
-    if not args.from_scratch:
+    if not args.from_scratch and (ROOT / CHECKPOINT).is_file():
         start = ["--load-from", CHECKPOINT]
         # Small steps: a trained network would be thrown back by those of a beginning.
         options = [f"optim_wrapper.optimizer.lr={FINE_TUNING_LR}"]

@@ -33,7 +33,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="CKPT",
         help="go on from CKPT, or from the newest checkpoint of the work dir",
     )
-    parser.add_argument("--load-from", metavar="CKPT", help="start from these weights")
+    parser.add_argument(
+        "--load-from",
+        metavar="CKPT",
+        help="start from these weights; with --resume, unless there is something to go on from",
+    )
     parser.add_argument("--seed", type=int, help="random seed (default: the config's)")
     parser.add_argument(
         "--amp",
@@ -60,7 +64,13 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
         RuntimeError: If float16 is asked for without a GPU.
     """
     if args.resume == "auto":
-        cfg.resume, cfg.load_from = True, None
+        from mmengine.runner import find_latest_checkpoint
+
+        from htcl.engine.runner import choose_work_dir
+
+        found = find_latest_checkpoint(choose_work_dir(cfg, args.work_dir))
+        cfg.resume = found is not None or args.load_from is None
+        cfg.load_from = None if cfg.resume else args.load_from
     elif args.resume:
         cfg.resume, cfg.load_from = True, args.resume
     elif args.load_from:

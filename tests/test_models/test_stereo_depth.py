@@ -117,6 +117,33 @@ def test_finds_the_depth_of_a_wall(depth):
     assert (found == depth).all()
 
 
+class TestCorrelation:
+    def test_agreement_is_largest_at_the_true_disparity(self):
+        """The right view is the left one, moved by 3 columns; planes lie at 1 to 6 columns."""
+        stereo = stereo_depth(input_size=(24, 96), max_disparity=24, correlation_groups=2)
+        torch.manual_seed(0)
+        wide = torch.randn(1, 8, 8, 40)
+        left, right = wide[..., :32], wide[..., 3:35]
+        disparity = torch.arange(1.0, 7.0)[None]
+        volume = stereo.cost_volume(left, right, disparity)
+        assert volume.shape == (1, 2, 6, 8, 32)
+        inner = volume[..., 8:]
+        assert (inner.argmax(dim=2) == 2).all()
+        # The two views are centred by slightly different means.
+        torch.testing.assert_close(inner[:, :, 2], torch.ones(1, 2, 8, 24), atol=0.05, rtol=0)
+
+    def test_columns_without_a_partner_are_zero(self):
+        stereo = stereo_depth(input_size=(24, 96), max_disparity=24, correlation_groups=4)
+        views = torch.randn(2, 1, 8, 8, 32)
+        volume = stereo.cost_volume(*views, torch.tensor([[5.0]]))
+        assert (volume[..., :5] == 0).all()
+        assert (volume[..., 5:] != 0).all()
+
+    def test_groups_must_divide_the_features(self):
+        with pytest.raises(ValueError, match=r"8 stereo features.*correlation_groups=3"):
+            stereo_depth(base_width=2, correlation_groups=3)
+
+
 def tiny_stereo(**changes) -> StereoDepth:
     torch.manual_seed(0)
     return stereo_depth(input_size=(24, 48), max_disparity=24, base_width=2, **changes)
@@ -128,7 +155,7 @@ def pair(batch: int) -> tuple[Tensor, ...]:
     return left, right, torch.full((batch,), FOCAL_BASELINE), torch.full((batch,), 0.05)
 
 
-@pytest.mark.parametrize("keys", [{}, RELEASED])
+@pytest.mark.parametrize("keys", [{}, RELEASED, {"correlation_groups": 4}])
 def test_forward(keys):
     stereo = tiny_stereo(**keys).eval()
     prob = stereo(*pair(2), (4, 8))

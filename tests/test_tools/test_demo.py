@@ -60,14 +60,23 @@ def test_command_lines_are_valid(demo, load_tool, capsys):
     assert testing.config == training.config
 
 
-def test_starts_from_the_shipped_checkpoint(demo, load_tool, repo_root):
-    train = load_tool("train.py").parse_args
-    training = train(demo()[1][2:])
-    assert (repo_root / training.load_from).is_file()
+@pytest.fixture
+def shipped(load_tool, monkeypatch, tmp_path):
+    """A repository with a checkpoint."""
+    tool = load_tool("demo.py")
+    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    checkpoint = tmp_path / tool.CHECKPOINT
+    checkpoint.parent.mkdir()
+    checkpoint.touch()
+
+
+def test_starts_from_the_shipped_checkpoint(shipped, demo, load_tool):
+    training = load_tool("train.py").parse_args(demo()[1][2:])
+    assert training.load_from == load_tool("demo.py").CHECKPOINT
     assert training.cfg_options["optim_wrapper.optimizer.lr"] < 1e-4
 
 
-def test_from_scratch(demo, load_tool):
+def test_from_scratch(shipped, demo, load_tool):
     training = load_tool("train.py").parse_args(demo("--from-scratch")[1][2:])
     assert training.load_from is None
     assert "optim_wrapper.optimizer.lr" not in training.cfg_options

@@ -148,6 +148,21 @@ class TestArguments:
         assert not cfg.resume
         assert cfg.load_from == "some.pth"
 
+    def test_resume_comes_before_load_from(self, apply, tmp_path):
+        arguments = ("--resume", "--load-from", "some.pth", "--work-dir", str(tmp_path))
+        cfg = apply(*arguments)
+        assert not cfg.resume
+        assert cfg.load_from == "some.pth"
+        (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_1.pth"))
+        cfg = apply(*arguments)
+        assert cfg.resume
+        assert cfg.load_from is None
+
+    def test_resume_without_anything_to_go_on_from(self, apply, tmp_path):
+        cfg = apply("--resume", "--work-dir", str(tmp_path))
+        assert cfg.resume
+        assert cfg.load_from is None
+
     def test_seed(self, apply):
         assert apply("--seed", "7").randomness == {"seed": 7, "deterministic": False}
 

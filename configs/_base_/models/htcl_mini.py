@@ -33,8 +33,9 @@ model = dict(
         type="StereoDepth",
         depth_bins=depth_bins,
         input_size=(96, 312),
-        max_disparity=48,
+        max_disparity=96,
         base_width=2,
+        correlation_groups=4,
         plane_depths="depth_bins",
         disparity_scale="geometry",
         align_corners=True,
@@ -60,7 +61,6 @@ model = dict(
         pose=dict(type="EgoPose"),
         intrinsics="feature",
         sweep_range=None,
-        sweep_map="output",
         warped_feature="correlation",
         discard_behind=True,
         align_corners=False,
@@ -87,6 +87,9 @@ model = dict(
         # The network's voxels have 0.8 m, the labels 0.2 m.
         subvoxels=(2, 2, 2),
         loss_stride=3,
+        # Rare classes dominate the scene-class affinity loss. In a short training they would be
+        # predicted wherever the network is unsure.
+        loss_weights=dict(voxel_ce=5.0, voxel_sem_scal=0.3),
         point_supervision=dict(
             type="PointSupervision",
             image_channels=128,
@@ -95,6 +98,7 @@ model = dict(
         ),
     ),
     loss_depth=dict(type="DepthSupervision", depth_bins=depth_bins, first_edge=1.5),
+    unfused_depth_weight=1.0,
     auxiliary_weight=1.0,
     grid_size=(256, 256, 32),
 )

@@ -49,8 +49,7 @@ def build_runner(
 
     Args:
         cfg: The config, changed in place.
-        work_dir: Where logs and checkpoints go; default: ``cfg.work_dir``, else
-            ``work_dirs/<config folder>/<config name>``.
+        work_dir: Where logs and checkpoints go; default: see :func:`choose_work_dir`.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
         checkpoint: Weights to load at once, every key of which must fit.
 
@@ -67,12 +66,7 @@ def build_runner(
             "or how to train one"
         )
     register_checkpoint_loader()
-    if work_dir is not None:
-        cfg.work_dir = str(work_dir)
-    elif cfg.get("work_dir") is None:
-        # The folder too: configs of the same name exist at full and at mini size.
-        config = Path(cfg.filename).resolve()
-        cfg.work_dir = os.path.join("work_dirs", config.parent.name, config.stem)
+    cfg.work_dir = choose_work_dir(cfg, work_dir)
     set_up_launcher(cfg, launcher)
     if checkpoint is not None:
         cfg.load_from = None
@@ -97,6 +91,25 @@ def build_runner(
                 "names it), and the same --cfg-options for the model."
             ) from error
     return runner
+
+
+def choose_work_dir(cfg: Config, work_dir: str | Path | None = None) -> str:
+    """Where logs and checkpoints go.
+
+    Args:
+        cfg: The config.
+        work_dir: The user's choice.
+
+    Returns:
+        ``work_dir``, else ``cfg.work_dir``, else ``work_dirs/<config folder>/<config name>``.
+    """
+    if work_dir is not None:
+        return str(work_dir)
+    if cfg.get("work_dir") is not None:
+        return cfg.work_dir
+    # The folder too: configs of the same name exist at full and at mini size.
+    config = Path(cfg.filename).resolve()
+    return os.path.join("work_dirs", config.parent.name, config.stem)
 
 
 def _parts(cfg: Config) -> dict[str, dict[str, Any]]:

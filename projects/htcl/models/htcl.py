@@ -35,6 +35,8 @@ class SceneFeatures:
         image: Image features (B, C, h, w) of the current left frame.
         depth_prob: Probability of each depth bin (B, D, h, w).
         affinity: Pattern affinity of the history (B, 1, D, h, w), None without a temporal module.
+        unfused_depth: What ``depth_prob`` was fused from, by name: ``mono`` and ``stereo``, both
+            like it; empty without stereo.
     """
 
     voxel: Tensor
@@ -42,6 +44,7 @@ class SceneFeatures:
     image: Tensor
     depth_prob: Tensor
     affinity: Tensor | None
+    unfused_depth: dict[str, Tensor]
 
 
 @MODELS.register_module()
@@ -65,6 +68,9 @@ class HTCL(Base3DSegmentor):
         temporal: Temporal context from the history frames; None for a single frame.
         temporal_fusion: Merges the temporal voxels into the current ones; needed with ``temporal``.
         loss_depth: Supervision of the depth distribution by lidar; None to train without.
+        unfused_depth_weight: Weight of ``loss_depth`` on the monocular and on the stereo
+            distribution before their fusion. 0, as released, supervises the fused one alone; a
+            short training then learns to do without the stereo branch.
         auxiliary_weight: Weight of the head's losses on the temporal voxels alone (1 in the
             released network, 0 for none).
         data_preprocessor: Collation and normalisation.
@@ -90,6 +96,7 @@ class HTCL(Base3DSegmentor):
         temporal: Config | None = None,
         temporal_fusion: Config | None = None,
         loss_depth: Config | None = None,
+        unfused_depth_weight: float = 0.0,
         auxiliary_weight: float = 1.0,
         data_preprocessor: Config | None = None,
         init_cfg: Config | list[Config] | None = None,
@@ -110,6 +117,7 @@ class HTCL(Base3DSegmentor):
         self.head = MODELS.build(head)
         self.loss_depth = MODELS.build(loss_depth) if loss_depth else None
         self.grid_size = tuple(grid_size)
+        self.unfused_depth_weight = unfused_depth_weight
         self.auxiliary_weight = auxiliary_weight
 
     def extract_feat(self, batch_inputs: dict[str, Any]) -> SceneFeatures:
@@ -122,7 +130,7 @@ class HTCL(Base3DSegmentor):
             The features for head and losses.
         """
         image = self.extract_image(batch_inputs["left"])
-        depth_prob, context = self.estimate_depth(image, batch_inputs)
+        depth_prob, context, unfused_depth = self.estimate_depth(image, batch_inputs)
         cells = self.view_transformer.index(batch_inputs)
         voxel = self.view_transformer.splat(depth_prob, context, cells)
         voxel = self.voxel_neck(self.voxel_encoder(voxel))
@@ -133,14 +141,16 @@ class HTCL(Base3DSegmentor):
             )
             temporal_voxel = self.temporal.refine_voxels(self.view_transformer.pool(history, cells))
             voxel = self.temporal_fusion(voxel, temporal_voxel)
-        return SceneFeatures(voxel, temporal_voxel, image, depth_prob, affinity)
+        return SceneFeatures(voxel, temporal_voxel, image, depth_prob, affinity, unfused_depth)
 
     def extract_image(self, left: Tensor) -> Tensor:
         """Current left image (B, 3, H, W), normalised -> features (B, C, h, w)."""
         features = self.img_neck(self.img_backbone(left))
         return features[0] if isinstance(features, list | tuple) else features
 
-    def estimate_depth(self, image: Tensor, batch_inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    def estimate_depth(
+        self, image: Tensor, batch_inputs: dict[str, Any]
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Depth distribution of each image cell, from one camera and, where configured, from two.
 
         Args:
@@ -148,7 +158,8 @@ class HTCL(Base3DSegmentor):
             batch_inputs: The batch.
 
         Returns:
-            Probability of each depth bin (B, D, h, w), and context features (B, C, h, w).
+            Probability of each depth bin (B, D, h, w), context features (B, C, h, w), and the
+            distributions before the fusion by name.
         """
         camera = camera_vector(
             batch_inputs["intrinsics_left"],
@@ -157,17 +168,17 @@ class HTCL(Base3DSegmentor):
             batch_inputs["augmented_from_lidar"],
         )
         depth_logits, context = self.depth_net(image, camera)
-        depth_prob = depth_logits.softmax(dim=1)
-        if self.stereo is not None:
-            stereo_prob = self.stereo(
-                batch_inputs["left"],
-                batch_inputs["right"],
-                batch_inputs["focal_baseline"],
-                batch_inputs["pixel_transform"][:, 0, 0],
-                image.shape[-2:],
-            )
-            depth_prob = self.depth_fusion(stereo_prob, depth_prob)
-        return depth_prob, context
+        mono = depth_logits.softmax(dim=1)
+        if self.stereo is None:
+            return mono, context, {}
+        stereo = self.stereo(
+            batch_inputs["left"],
+            batch_inputs["right"],
+            batch_inputs["focal_baseline"],
+            batch_inputs["pixel_transform"][:, 0, 0],
+            image.shape[-2:],
+        )
+        return self.depth_fusion(stereo, mono), context, {"mono": mono, "stereo": stereo}
 
     def loss(
         self, batch_inputs: dict[str, Any], batch_data_samples: list[Det3DDataSample]
@@ -184,7 +195,7 @@ class HTCL(Base3DSegmentor):
         features = self.extract_feat(batch_inputs)
         losses = self.head.loss(features.voxel, batch_inputs, batch_data_samples, features.image)
         if self.loss_depth is not None:
-            losses["loss_depth"] = self.loss_depth(features.depth_prob, batch_inputs["depth_map"])
+            losses |= self._depth_losses(features, batch_inputs["depth_map"])
         if features.temporal_voxel is not None and self.auxiliary_weight > 0:
             auxiliary = self.head.loss(
                 features.temporal_voxel, batch_inputs, batch_data_samples, features.image
@@ -192,6 +203,14 @@ class HTCL(Base3DSegmentor):
             for name, value in auxiliary.items():
                 weight = self.auxiliary_weight if "loss" in name else 1.0
                 losses[f"temporal_{name}"] = value * weight
+        return losses
+
+    def _depth_losses(self, features: SceneFeatures, depth_map: Tensor) -> dict[str, Tensor]:
+        losses = {"loss_depth": self.loss_depth(features.depth_prob, depth_map)}
+        if self.unfused_depth_weight > 0:
+            for name, prob in features.unfused_depth.items():
+                loss = self.loss_depth(prob, depth_map)
+                losses[f"loss_depth_{name}"] = self.unfused_depth_weight * loss
         return losses
 
     def predict(

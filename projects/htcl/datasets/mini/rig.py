@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Rig", "make_rig"]
+__all__ = ["Rig", "camera_height_of", "make_rig"]
 
 # Mean tilt of the lidar around the camera's x axis (radians): it looks down a little, which keeps a
 # level road in the lowest voxel layers to the end of the grid.
 _LIDAR_TILT = -0.003
+# Every street is driven by another car. With one height for all, a network learns the distance of
+# the road from the image row alone, to a few per cent, and has no use for a second view.
+_CAMERA_HEIGHTS = (1.25, 1.85)
+_GOLDEN_RATIO = 0.6180339887
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,22 @@ class Rig:
         return np.linalg.solve(intrinsics, homogeneous.T).T
 
 
-def make_rig(rng: np.random.Generator, image_size: tuple[int, int]) -> Rig:
+def camera_height_of(number: int) -> float:
+    """Return the height of camera 0 above the road in a sequence, metres.
+
+    Golden-ratio steps: any few sequences have heights from all parts of the range.
+    """
+    low, high = _CAMERA_HEIGHTS
+    return low + (high - low) * ((0.15 + number * _GOLDEN_RATIO) % 1.0)
+
+
+def make_rig(rng: np.random.Generator, image_size: tuple[int, int], camera_height: float) -> Rig:
     """Draw a rig with KITTI's field of view, a baseline of 0.54 m and small mounting errors.
 
     Args:
         rng: Random generator.
         image_size: Height, width in pixels.
+        camera_height: Camera 0 above the road in metres.
     """
     height, width = image_size
     focal = width * 0.579 * rng.uniform(0.99, 1.01)
@@ -73,7 +87,7 @@ def make_rig(rng: np.random.Generator, image_size: tuple[int, int]) -> Rig:
     camera_from_lidar[:3, :3] = tilt @ axes
     # KITTI: the lidar is 0.08 m above and 0.27 m behind camera 0.
     camera_from_lidar[:3, 3] = (rng.uniform(-0.01, 0.01), -0.08, -0.27)
-    return Rig(projections, camera_from_lidar, (height, width), 1.65 + rng.uniform(-0.07, 0.07))
+    return Rig(projections, camera_from_lidar, (height, width), camera_height)
 
 
 def _small_rotation(angles: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from htcl.datasets.mini.camera import Camera
 from htcl.datasets.mini.lidar import scan_street
 from htcl.datasets.mini.light import Light
 from htcl.datasets.mini.rendering import render_image
-from htcl.datasets.mini.rig import Rig, make_rig
+from htcl.datasets.mini.rig import Rig, camera_height_of, make_rig
 from htcl.datasets.mini.scene import build_scene
 from htcl.datasets.mini.settings import MiniKittiSettings, is_test
 from htcl.datasets.mini.street_scene import StreetScene
@@ -92,7 +92,7 @@ class SequenceWriter:
         self.number = int(sequence)
         rng = self._rng(0)
         self.step = float(rng.uniform(1.0, _FARTHEST_STEP))
-        self.rig: Rig = make_rig(rng, settings.image_size)
+        self.rig: Rig = make_rig(rng, settings.image_size, camera_height_of(self.number))
         self.frames = settings.num_frames(sequence)
         # Streets have the same length whatever the drawn speed, so that --frames alone decides it.
         length = _FARTHEST_STEP * self.frames

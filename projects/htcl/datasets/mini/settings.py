@@ -11,7 +11,7 @@ __all__ = ["DEFAULT_SEQUENCES", "MiniKittiSettings"]
 DEFAULT_SEQUENCES = ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11")
 _FIRST_TEST_SEQUENCE = 11
 # Raise this when the same settings make other data, so that old and new sequences are not mixed.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 Sources: "Hierarchical Neural Architecture Search for Deep Stereo Matching" (X. Cheng et al.,
 NeurIPS 2020) for the networks; "Bridging Stereo Geometry and BEV Representation with Reliable
 Mutual Interaction for Semantic Scene Completion" (StereoScene, B. Li et al., IJCAI 2024) for
-matching on depth planes.
+matching on depth planes; "Group-wise Correlation Stereo Network" (X. Guo et al., CVPR 2019) for the
+correlation volume.
 
 Shape letters: B batch, C channel, H W network image, D depth bin, P depth plane, h w feature map of
 the image backbone.
@@ -39,7 +40,7 @@ class StereoDepth(BaseModule):
     the image widths, the feature net by 1/3. The offsets that these steps add to a column (crop,
     half pixels) are the same in both views and cancel.
 
-    No parameter's shape depends on any key but ``base_width``.
+    No parameter's shape depends on any key but ``base_width`` and ``correlation_groups``.
 
     Args:
         depth_bins: ``start``, ``stop``, ``step`` of the depth axis of the result, metres.
@@ -47,6 +48,10 @@ class StereoDepth(BaseModule):
         max_disparity: Largest disparity of the volume, pixels of the resized image; a multiple of
             24. A third of it is the number of whole disparities and of depth planes.
         base_width: Unit of the networks' widths.
+        correlation_groups: 0 concatenates the features of both views, as released, and leaves it to
+            the matching net to learn what agreement is. Otherwise the cost volume holds, for each
+            of so many channel groups, the cosine between the centred features of the two views: it
+            shows matches before any training, so that a short one gets somewhere.
         plane_depths: ``depth_bins`` spreads the planes over the depth axis so that each bin of the
             result holds its own depth; ``integer_metres`` puts plane k = 1 .. P at k metres
             whatever the bins mean (released).
@@ -63,7 +68,8 @@ class StereoDepth(BaseModule):
         init_cfg: See mmengine.
 
     Raises:
-        ValueError: If a size is no multiple of 24 or a key has an unknown value.
+        ValueError: If a size is no multiple of 24, a key has an unknown value, or the features do
+            not divide into the groups.
     """
 
     def __init__(
@@ -72,6 +78,7 @@ class StereoDepth(BaseModule):
         input_size: tuple[int, int] = (288, 960),
         max_disparity: int = 192,
         base_width: int = 8,
+        correlation_groups: int = 0,
         plane_depths: PlaneDepths = "depth_bins",
         disparity_scale: float | Literal["geometry"] = "geometry",
         align_corners: bool = True,
@@ -110,7 +117,14 @@ class StereoDepth(BaseModule):
         self.feature_pixels = feature_pixels
         self.with_cp = with_cp
         self.features = StereoFeatureNet(base_width)
-        self.matching = StereoMatchingNet(2 * self.features.out_channels, base_width, with_cp)
+        if correlation_groups and self.features.out_channels % correlation_groups:
+            raise ValueError(
+                f"{self.features.out_channels} stereo features (4 * base_width) do not divide into "
+                f"correlation_groups={correlation_groups}"
+            )
+        self.correlation_groups = correlation_groups
+        channels = correlation_groups or 2 * self.features.out_channels
+        self.matching = StereoMatchingNet(channels, base_width, with_cp)
 
     def forward(
         self,
@@ -157,8 +171,21 @@ class StereoDepth(BaseModule):
             right: Features of the right view.
             disparity: (B, P) feature columns.
         """
-        volume = plane_cost_volume(left, right, disparity, self.num_planes, self.align_corners)
-        return self.matching(volume)
+        return self.matching(self.cost_volume(left, right, disparity))
+
+    def cost_volume(self, left: Tensor, right: Tensor, disparity: Tensor) -> Tensor:
+        """Returns the input of the matching net, (B, 2 C or groups, P, h', w').
+
+        Arguments as :meth:`match`.
+        """
+        groups = self.correlation_groups
+        if not groups:
+            return plane_cost_volume(left, right, disparity, self.num_planes, self.align_corners)
+        with torch.autocast(left.device.type, enabled=False):
+            left, right = (_directions(view.float(), groups) for view in (left, right))
+            volume = plane_cost_volume(left, right, disparity, self.num_planes, self.align_corners)
+            first, second = volume.unflatten(1, (2, groups, -1)).unbind(dim=1)
+            return (first * second).sum(dim=2)
 
     def planes(self, device: torch.device | str | None = None) -> Tensor:
         """Returns the depth of each plane, (P,) float64, metres."""
@@ -228,6 +255,12 @@ class StereoDepth(BaseModule):
         offset = 0.0 if self.resize_align_corners else 0.5 * factor - 0.5
         pixels = feature_pixels(length, count, "centres", device)
         return (pixels * factor + offset) / StereoFeatureNet.stride
+
+
+def _directions(features: Tensor, groups: int) -> Tensor:
+    """Centred features (B, C, h, w), of length one in each channel group."""
+    centred = features - features.mean(dim=(2, 3), keepdim=True)
+    return F.normalize(centred.unflatten(1, (groups, -1)), dim=2, eps=1e-5).flatten(1, 2)
 
 
 def _sample_axis(x: Tensor, position: Tensor, axis: int) -> Tensor:
