@@ -25,10 +25,10 @@ PARAMETERS = {
     "semantickitti/temporal_baseline": (174_778_773, 162_278_281),
     "semantickitti/stereoscene": (158_908_630, 158_908_630),
     "semantickitti/htcl_mono": (153_789_028, 153_789_028),
-    "mini/htcl_egopose": (5_136_673, 5_136_673),
-    "mini/temporal_baseline": (17_637_165, 5_136_673),
-    "mini/stereoscene": (4_895_970, 4_895_970),
-    "mini/htcl_mono": (4_573_500, 4_573_500),
+    "mini/htcl_egopose": (4_720_049, 4_720_049),
+    "mini/temporal_baseline": (17_220_541, 4_720_049),
+    "mini/stereoscene": (4_477_042, 4_477_042),
+    "mini/htcl_mono": (4_157_164, 4_157_164),
 }
 FULL = [name for name in PARAMETERS if name.startswith("semantickitti")]
 MINI = [name for name in PARAMETERS if name.startswith("mini")]

@@ -28,6 +28,25 @@ def test_is_a_distribution_of_both_inputs():
     assert mono.grad.any()
 
 
+def test_residual_starts_as_the_normalised_product():
+    stereo, mono = distributions()
+    product = stereo * mono
+    expected = product / product.sum(dim=1, keepdim=True)
+    torch.testing.assert_close(fusion(residual=True)(stereo, mono), expected)
+
+
+def test_residual_learns_from_the_first_step():
+    net = fusion(residual=True)
+    net(*distributions())[:, 3].sum().backward()
+    assert net.head.weight.grad.any()
+
+
+def test_a_bin_that_one_rules_out_stays_possible():
+    stereo, mono = (torch.zeros(1, 2, 4, 4) for _ in range(2))
+    stereo[:, 0], mono[:, 1] = 1, 1
+    assert (fusion(residual=True)(stereo, mono) == 0.5).all()
+
+
 def test_checkpointing_changes_no_gradient():
     grads = []
     for with_cp in (False, True):

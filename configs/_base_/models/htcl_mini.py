@@ -42,7 +42,7 @@ model = dict(
         resize_align_corners=False,
         feature_pixels="centres",
     ),
-    depth_fusion=dict(type="StereoDepthFusion", channels=8),
+    depth_fusion=dict(type="StereoDepthFusion", channels=8, residual=True),
     view_transformer=dict(
         type="LiftSplat",
         point_cloud_range=point_cloud_range,
@@ -89,7 +89,7 @@ model = dict(
         loss_stride=3,
         # Rare classes dominate the scene-class affinity loss. In a short training they would be
         # predicted wherever the network is unsure.
-        loss_weights=dict(voxel_ce=5.0, voxel_sem_scal=0.3),
+        loss_weights=dict(voxel_ce=5.0),
         point_supervision=dict(
             type="PointSupervision",
             image_channels=128,

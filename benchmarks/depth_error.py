@@ -1,0 +1,91 @@
+"""How well does each part of a trained network know the depth? Lidar of unseen streets tells.
+
+For the monocular, the stereo and the fused distribution: the median error of the most probable bin
+and the mean of -ln p(true bin), by distance. Cells without a lidar return do not count.
+
+Examples:
+  python benchmarks/depth_error.py projects/configs/occupancy/mini/stereoscene.py CKPT
+  python benchmarks/depth_error.py CONFIG CKPT --frames 20
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+
+import numpy as np
+import torch
+from environment import describe_environment
+from mmdet3d.registry import DATASETS
+from mmengine.dataset import pseudo_collate
+from tqdm import tqdm
+
+from htcl.engine.runner import build_runner, load_config
+
+RANGES = ((2.0, 8.0), (8.0, 16.0), (16.0, 30.0), (30.0, 60.0))
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="config file")
+    parser.add_argument("checkpoint", help="its checkpoint")
+    parser.add_argument("--frames", type=int, default=10, help="validation frames (default: 10)")
+    return parser.parse_args(argv)
+
+
+@torch.no_grad()
+def errors(model: torch.nn.Module, sample: dict) -> dict[tuple[str, tuple], tuple]:
+    """Errors in one frame.
+
+    Args:
+        model: The network, in eval mode.
+        sample: A sample with ``depth_map``.
+
+    Returns:
+        (distribution, range) -> (absolute errors in metres, values of -ln p), one for each cell.
+    """
+    batch = model.data_preprocessor(pseudo_collate([sample]), False)["inputs"]
+    features = model.extract_feat(batch)
+    bins = model.loss_depth.target(batch["depth_map"])
+    known = bins >= 0
+    depths = model.loss_depth.depth_bins.values()
+    truth = depths[bins[known]]
+    result = {}
+    for name, prob in {**features.unfused_depth, "fused": features.depth_prob}.items():
+        error = (depths[prob.argmax(dim=1)[known]] - truth).abs()
+        chance = prob.gather(1, bins.clamp(min=0)[:, None])[:, 0][known]
+        for near, far in RANGES:
+            cells = (truth >= near) & (truth < far)
+            surprise = -chance[cells].clamp(min=1e-6).log()
+            result[name, (near, far)] = (error[cells].numpy(), surprise.numpy())
+    return result
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measures and prints a table; returns the exit status."""
+    args = parse_args(argv)
+    print(describe_environment())
+    cfg = load_config(args.config)
+    # Validation frames, read as in training, which includes the lidar.
+    settings = {**cfg.train_dataloader.dataset, "sequences": cfg.val_dataloader.dataset.sequences}
+    model = build_runner(cfg, checkpoint=args.checkpoint).model.eval()
+    dataset = DATASETS.build(settings)
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, args.frames).round().astype(int))
+    found = defaultdict(list)
+    for index in tqdm(chosen, unit="frame"):
+        for key, values in errors(model, dataset[index]).items():
+            found[key].append(values)
+    print("| distribution | distance | median error | mean -ln p |\n| --- | --- | --- | --- |")
+    for (name, (near, far)), values in found.items():
+        error, surprise = (np.concatenate(parts) for parts in zip(*values, strict=True))
+        if len(error):
+            row = f"{np.median(error):.2f} m | {surprise.mean():.2f}"
+            print(f"| {name} | {near:.0f} to {far:.0f} m | {row} |")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
