@@ -2,8 +2,8 @@
 
 Makes the ground truth of frames 000000 and 000005 of sequence 00 with the project's voxeliser from
 ten labelled scans, trains the mini network on these two frames alone, and scores it on them. This
-is a check of data, geometry and losses, not a benchmark result: nothing here generalises. The mini
-network trains on labels of 0.4 m; the scores are given at that size and at the official 0.2 m.
+is a check of data, geometry and losses, not a benchmark result: nothing generalises. The scores
+are given at the official 0.2 m and at 0.4 m.
 
 Example:
   python benchmarks/real_frames.py --data /datasets/semantickitti --steps 300
@@ -75,7 +75,7 @@ def score(
     Args:
         cfg: Config of the training.
         checkpoint: What it made.
-        scale: '1_1' (0.2 m, the benchmark's) or '1_2' (0.4 m, what the mini network trains on).
+        scale: '1_1' (0.2 m, the benchmark's) or '1_2' (0.4 m).
         grid: Voxels at that scale.
 
     Returns:

@@ -47,6 +47,21 @@ def test_strides_and_channels():
     ]
 
 
+@pytest.mark.parametrize(("last", "blocks"), [(0, 1), (1, 2), (2, 3), (3, 5), (4, 7)])
+def test_blocks_beyond_the_last_level_are_left_out(last, blocks):
+    """The levels that remain are those of the whole network."""
+    torch.manual_seed(0)
+    whole = EfficientNetLite0(out_indices=(0, 1, 2, 3, 4))
+    part = EfficientNetLite0(out_indices=(last,))
+    for net in (whole, part):
+        net.init_weights()
+        net.eval()
+    assert len(part.timm_model.blocks) == blocks
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(part(image)[0], whole(image)[last])
+
+
 def test_norm_eval_keeps_running_statistics():
     net = EfficientNetLite0(pretrained=False, norm_eval=True).train()
     before = net.timm_model.bn1.running_mean.clone()

