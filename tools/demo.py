@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--data", default=DATA, help="mini data set (default: %(default)s)")
     parser.add_argument("--out", default="outputs/demo", help="results (default: %(default)s)")
-    parser.add_argument("--iters", type=int, default=20, help="training steps (default: 20)")
+    parser.add_argument("--iters", type=int, default=60, help="training steps (default: 60)")
     parser.add_argument(
         "--from-scratch", action="store_true", help=f"do not start from {CHECKPOINT}"
     )
