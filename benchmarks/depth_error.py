@@ -2,6 +2,7 @@
 
 For the monocular, the stereo and the fused distribution: the median error of the most probable bin
 and the mean of -ln p(true bin), by distance. Cells without a lidar return do not count.
+A network of one image has a single distribution, which stands as the fused one.
 
 Examples:
   python benchmarks/depth_error.py projects/configs/occupancy/mini/stereoscene.py CKPT

@@ -1,8 +1,8 @@
 """The whole job on a machine without GPU or data: `make demo`.
 
-Makes the synthetic mini data set and its labels, trains the shipped mini network on for a short
-while, evaluates it on streets that it did not train on, and draws what it predicts. Each step is a
-command that a user would type; it is printed before it runs.
+Makes the synthetic mini data set and its labels, trains the mini network for a short while (from
+pretrain/mini_htcl.pth, if it is there), evaluates it on streets that it did not train on, and draws
+what it predicts. Each step is a command that a user would type; it is printed before it runs.
 
 Examples:
   python tools/demo.py

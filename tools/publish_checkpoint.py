@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -50,16 +51,19 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         cfg = load_config(args.config, args.cfg_options)
-        meta = publish(args.source, args.target)
-        runner = build_runner(
-            cfg, work_dir=Path(args.source).parent / "published", checkpoint=args.target
-        )
+        work_dir = Path(args.source).parent / "published"
+        small = work_dir / args.target.name
+        meta = publish(args.source, small)
+        runner = build_runner(cfg, work_dir=work_dir, checkpoint=small)
         # The property builds the data set, which looks for its files.
         _ = runner.test_loop
     except (FileNotFoundError, ValueError, RuntimeError) as error:
         print(f"publish_checkpoint: {error}", file=sys.stderr)
         return 1
     metrics = runner.test()
+    # Only now: a file without a card says nothing about itself.
+    args.target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(small, args.target)
     command = args.command or shlex.join(["python", "tools/publish_checkpoint.py", *argv])
     text = card(cfg, meta, metrics, args.target.stat().st_size, command)
     title = f"# {args.target.name}\n\n"

@@ -45,6 +45,19 @@ def test_equals_the_plain_sums_and_gradients():
     torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-6)
 
 
+def test_any_number_may_mean_not_scored():
+    logits, target = _data()
+    results = []
+    for ignore_index in (255, -100, 7):
+        x = logits.clone().requires_grad_()
+        labels = torch.where(target == 255, ignore_index, target.long())
+        sums = class_sums(x, labels, ignore_index)
+        gradient = torch.autograd.grad(sum(s.square().sum() for s in sums[:3]), x)[0]
+        results.append((*(s.detach() for s in sums), gradient))
+    for other in results[1:]:
+        torch.testing.assert_close(other, results[0])
+
+
 def test_gradient_by_finite_differences():
     logits, target = _data(batch=1, classes=3)
     target = torch.where(target == 255, 255, target % 3)

@@ -47,6 +47,17 @@ def test_an_existing_file_is_kept(published, run_tool, training_config, trained,
     assert "give --force" in capsys.readouterr().err
 
 
+def test_nothing_is_left_behind_where_the_config_does_not_fit(
+    run_tool, training_config, trained, tmp_path, capsys
+):
+    target = tmp_path / "out.pth"
+    other = ("--cfg-options", "model.temporal=None", "model.temporal_fusion=None")
+    arguments = (training_config, trained / "iter_4.pth", target, *other)
+    assert run_tool("publish_checkpoint.py", *arguments) == 1
+    assert "does not fit config" in capsys.readouterr().err
+    assert not target.exists()
+
+
 def test_missing_checkpoint(run_tool, training_config, tmp_path, capsys):
     arguments = (training_config, tmp_path / "no.pth", tmp_path / "out.pth")
     assert run_tool("publish_checkpoint.py", *arguments) == 1

@@ -85,7 +85,9 @@ model = dict(
         type="VoxelResNet3D", in_channels=context_channels, widths=(128, 256, 512), with_cp=True
     ),
     voxel_neck=dict(type="VoxelFPN", in_channels=(128, 256, 512), out_channels=128, with_cp=True),
-    temporal_fusion=dict(type="TemporalVoxelAttention", channels=voxel_channels, gate_init=0.0),
+    temporal_fusion=dict(
+        type="TemporalVoxelAttention", channels=voxel_channels, gate_init=0.0, pointwise=False
+    ),
     head=dict(
         type="OccupancyHead",
         in_channels=voxel_channels,

@@ -1,5 +1,4 @@
-# HTCL's graph at toy size: an ImageNet-trained EfficientNet-Lite0 from a PyPI package, a step a
-# second on 2 CPU cores.
+# HTCL's graph at toy size, for a CPU: an ImageNet-trained EfficientNet-Lite0 from a PyPI package.
 point_cloud_range = (0.0, -25.6, -2.0, 51.2, 25.6, 4.4)
 depth_bins = dict(start=2.0, stop=50.0, step=1.0)
 context_channels = 32

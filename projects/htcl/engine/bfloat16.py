@@ -17,8 +17,7 @@ class BFloat16OptimWrapper(OptimWrapper):
 
     mmengine's ``AmpOptimWrapper`` refuses CPUs, because float16 needs a gradient scaler and that
     one a GPU. bfloat16 has the exponents of float32 and needs none. Weights, gradients and
-    optimiser stay in float32. CPUs with AMX or AVX512-BF16 instructions gain from it, older ones
-    lose.
+    optimiser stay in float32. Whether a CPU gains from it depends on its bfloat16 instructions.
 
     Args:
         **kwargs: As for mmengine's ``OptimWrapper``.

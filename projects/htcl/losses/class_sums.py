@@ -62,7 +62,9 @@ class _SumByClass(torch.autograd.Function):
                 )
             )
         predicted, matched, log_matched = torch.stack(columns, dim=1).double().unbind(0)
-        count = _count(target, log_probs.shape[1])
+        classes = log_probs.shape[1]
+        labels = _labels(target, ignore_index, classes).flatten()
+        count = torch.bincount(labels, minlength=classes + 1)[:classes].double()
         ctx.save_for_backward(log_probs, target)
         ctx.ignore_index = ignore_index
         ctx.mark_non_differentiable(count)
@@ -75,7 +77,7 @@ class _SumByClass(torch.autograd.Function):
     ) -> tuple[Tensor, None, None]:
         log_probs, target = ctx.saved_tensors
         scored = (target != ctx.ignore_index).to(log_probs.dtype)
-        by_class = target.clamp(max=log_probs.shape[1] - 1).long()
+        by_class = _labels(target, ctx.ignore_index, 0)
         # What the target's own class adds to g, zero where nothing is scored.
         own = _at_target(log_probs, target, ctx.ignore_index).exp_()
         own.mul_(grad_matched.to(own.dtype)[by_class]).add_(grad_log.to(own.dtype)[by_class])
@@ -91,15 +93,14 @@ class _SumByClass(torch.autograd.Function):
         return grad, None, None
 
 
-def _count(target: Tensor, num_classes: int) -> Tensor:
-    """Voxels of each class (C,), float64."""
-    return torch.bincount(target.flatten(), minlength=num_classes)[:num_classes].double()
+def _labels(target: Tensor, ignore_index: int, unscored: int) -> Tensor:
+    """Target as an index; ``unscored`` where nothing is scored."""
+    return torch.where(target == ignore_index, unscored, target).long()
 
 
 def _at_target(log_probs: Tensor, target: Tensor, ignore_index: int) -> Tensor:
     """Log-probability (B, ...) of each voxel's own class; of some class where it has none."""
-    index = torch.where(target == ignore_index, 0, target).long()
-    return log_probs.gather(1, index.unsqueeze(1)).squeeze(1)
+    return log_probs.gather(1, _labels(target, ignore_index, 0).unsqueeze(1)).squeeze(1)
 
 
 def class_sums(logits: Tensor, target: Tensor, ignore_index: int = 255) -> ClassSums:

@@ -11,8 +11,8 @@ __all__ = ["Rig", "camera_height_of", "make_rig"]
 # Mean tilt of the lidar around the camera's x axis (radians): it looks down a little, which keeps a
 # level road in the lowest voxel layers to the end of the grid.
 _LIDAR_TILT = -0.003
-# Every street is driven by another car. With one height for all, a network learns the distance of
-# the road from the image row alone, to a few per cent, and has no use for a second view.
+# Every street is driven by another car. With one height for all, the image row alone tells how far
+# the road is, and a network has little use for a second view.
 _CAMERA_HEIGHTS = (1.25, 1.85)
 _GOLDEN_RATIO = 0.6180339887
 

