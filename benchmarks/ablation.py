@@ -4,7 +4,8 @@ The study has two stages. The networks of one image and of stereo without histor
 scratch, once. From them every row trains on under several seeds, with the same steps, data and
 schedule; rows with history start with an untrained temporal branch. So rows with history differ in
 nothing but what their names say, and no time goes into learning the same images again. All are
-scored on the validation streets, which nothing trained on. The data are synthetic.
+scored on the validation streets, which nothing trained on: the scene, and the depth distribution
+that lifts the image features, against lidar (benchmarks/depth_error.py). The data are synthetic.
 
 Runs are processes of their own, two at a time with one thread each by default, in bfloat16.
 Finished runs are kept and interrupted ones go on where they were: the same command continues the
@@ -62,27 +63,29 @@ def _history(frames: int) -> tuple[str, ...]:
 
 TEMPORAL = "model.temporal"
 AFFINITY = f"{TEMPORAL}.affinity"
+LEFT_CAMERA = ("model.stereo=None", "model.depth_fusion=None")
+RELEASED = (
+    f"{TEMPORAL}.pose.type=PoseNet",
+    f"{TEMPORAL}.pose.trainable=False",
+    f"{TEMPORAL}.intrinsics=pixel_times_feature_size",
+    f"{TEMPORAL}.sweep_range=(0,48)",
+    f"{TEMPORAL}.discard_behind=False",
+    f"{TEMPORAL}.align_corners=True",
+    *(f"{loader}.dataset.pipeline.0.temporal_frames=resized" for loader in LOADERS),
+)
 ROWS = {
     "mono": Row("one image", "htcl_mono", start="htcl_mono"),
     "stereo": Row("stereo, no history", "stereoscene"),
-    "released": Row(
-        "released temporal geometry",
-        "htcl_egopose",
-        (
-            f"{TEMPORAL}.pose.type=PoseNet",
-            f"{TEMPORAL}.pose.trainable=False",
-            f"{TEMPORAL}.intrinsics=pixel_times_feature_size",
-            f"{TEMPORAL}.sweep_range=(0,48)",
-            f"{TEMPORAL}.discard_behind=False",
-            f"{TEMPORAL}.align_corners=True",
-            *(f"{loader}.dataset.pipeline.0.temporal_frames=resized" for loader in LOADERS),
-        ),
-    ),
+    "released": Row("released temporal geometry", "htcl_egopose", RELEASED),
     "right": Row("right geometry", "htcl_egopose"),
-    "mean": Row(
-        "right geometry, mean of the warped features",
+    "left_released": Row(
+        "left camera alone, released temporal geometry",
         "htcl_egopose",
-        (f"{TEMPORAL}.warped_feature=mean",),
+        (*LEFT_CAMERA, *RELEASED),
+        start="htcl_mono",
+    ),
+    "left_right": Row(
+        "left camera alone, right geometry", "htcl_egopose", LEFT_CAMERA, start="htcl_mono"
     ),
     "no_affinity": Row("without affinity weights", "htcl_egopose", (f"{AFFINITY}=None",)),
     "one_dilation": Row(
@@ -96,15 +99,26 @@ ROWS = {
         "htcl_egopose",
         (f"{TEMPORAL}.refinement.deformable=False",),
     ),
-    "no_pointwise": Row(
-        "history through the attention alone",
-        "htcl_egopose",
-        ("model.temporal_fusion.pointwise=False",),
-    ),
     "history_1": Row("one history frame", "htcl_egopose", _history(1)),
     "history_2": Row("two history frames", "htcl_egopose", _history(2)),
+    "correlation": Row(
+        "correlation of learned features in place of patches",
+        "htcl_egopose",
+        (f"{TEMPORAL}.warped_feature=correlation",),
+    ),
+    "no_correction": Row(
+        "history does not correct the depth",
+        "htcl_egopose",
+        (f"{TEMPORAL}.depth_correction=False",),
+    ),
 }
-METRICS = {"IoU": "completion IoU", "mIoU": "mIoU", "25.6m/mIoU": "mIoU within 25.6 m"}
+METRICS = {
+    "IoU": "IoU, %",
+    "mIoU": "mIoU, %",
+    "25.6m/IoU": "IoU within 25.6 m, %",
+    "25.6m/mIoU": "mIoU within 25.6 m, %",
+    "depth": "depth, mean -ln p",
+}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -147,17 +161,20 @@ def run_one(name: str, seed: int, args: argparse.Namespace) -> str:
         What went wrong, empty if nothing.
     """
     row, folder = ROWS[name], stage_folder(args, 2) / name / f"seed_{seed}"
-    if (folder / "scores.json").is_file():
+    if (folder / "depth.json").is_file():
         return ""
     config = f"{CONFIGS}/{row.config}.py"
     start = final_checkpoint(args, row.start)
     problem = _train(2, f"{name}/seed_{seed}", row.config, seed, args, start, row.options)
     if problem:
         return problem
-    test = ["tools/test.py", config, str(folder / f"iter_{args.steps[1]}.pth")]
-    test += ["--work-dir", str(folder), "--json", str(folder / "scores.json")]
-    test += ["--cfg-options", *row.options] if row.options else []
-    return _run(test, folder, args.threads)
+    what = [config, str(folder / f"iter_{args.steps[1]}.pth")]
+    options = ["--cfg-options", *row.options] if row.options else []
+    test = ["tools/test.py", *what, "--work-dir", str(folder)]
+    depth = ["benchmarks/depth_error.py", *what, "--json", str(folder / "depth.json")]
+    return _run(
+        [*test, "--json", str(folder / "scores.json"), *options], folder, args.threads
+    ) or _run([*depth, *options], folder, args.threads)
 
 
 def _train(
@@ -216,15 +233,20 @@ def collect(args: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
     scores: dict[str, dict[str, list[float]]] = {}
     for name in args.rows:
         folder = stage_folder(args, 2) / name
-        files = [folder / f"seed_{seed}" / "scores.json" for seed in args.seeds]
-        found = [json.loads(file.read_text()) for file in files if file.is_file()]
+        folders = [folder / f"seed_{seed}" for seed in args.seeds]
+        found = [_read_scores(each) for each in folders if (each / "depth.json").is_file()]
         if found:
             scores[name] = {key: [run[key] for run in found] for key in METRICS}
     return scores
 
 
+def _read_scores(folder: Path) -> dict[str, float]:
+    scores = json.loads((folder / "scores.json").read_text())
+    return {**scores, "depth": json.loads((folder / "depth.json").read_text())["fused"]}
+
+
 def table(scores: dict[str, dict[str, list[float]]]) -> str:
-    """Markdown: mean and standard deviation over the seeds, in per cent."""
+    """Markdown: mean and standard deviation over the seeds."""
     lines = [f"| variant | seeds | {' | '.join(METRICS.values())} |"]
     lines += ["| --- | --- |" + " --- |" * len(METRICS)]
     for name, metrics in scores.items():
@@ -242,7 +264,7 @@ def plot(scores: dict[str, dict[str, list[float]]], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(
-        1, len(METRICS), figsize=(13, 0.4 * len(scores) + 1.5), sharey=True
+        1, len(METRICS), figsize=(18, 0.4 * len(scores) + 1.5), sharey=True
     )
     titles = [ROWS[name].title for name in scores]
     for axis, (metric, words) in zip(axes, METRICS.items(), strict=True):
@@ -253,7 +275,7 @@ def plot(scores: dict[str, dict[str, list[float]]], path: Path) -> None:
         runs = [value for row in values for value in row]
         # From near the lowest run on: the differences are small beside the values.
         axis.set_xlim(left=max(0.0, min(runs) - 0.5 * (max(runs) - min(runs)) - 0.1))
-        axis.set_xlabel(f"{words}, % (synthetic)")
+        axis.set_xlabel(f"{words} (synthetic)")
     axes[0].invert_yaxis()
     figure.tight_layout()
     figure.savefig(path, dpi=120)

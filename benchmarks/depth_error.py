@@ -6,18 +6,22 @@ A network of one image has a single distribution, which stands as the fused one.
 
 Examples:
   python benchmarks/depth_error.py projects/configs/occupancy/mini/stereoscene.py CKPT
-  python benchmarks/depth_error.py CONFIG CKPT --frames 20
+  python benchmarks/depth_error.py CONFIG CKPT --frames 20 --json depth.json
+  python benchmarks/depth_error.py CONFIG CKPT --cfg-options model.temporal.affinity=None
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import torch
 from environment import describe_environment
 from mmdet3d.registry import DATASETS
+from mmengine.config import DictAction
 from mmengine.dataset import pseudo_collate
 from tqdm import tqdm
 
@@ -34,6 +38,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("config", help="config file")
     parser.add_argument("checkpoint", help="its checkpoint")
     parser.add_argument("--frames", type=int, default=10, help="validation frames (default: 10)")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the mean of -ln p over all cells there"
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="overrides of config keys, as in tools/train.py",
+    )
     return parser.parse_args(argv)
 
 
@@ -69,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
     """Measures and prints a table; returns the exit status."""
     args = parse_args(argv)
     print(describe_environment())
-    cfg = load_config(args.config)
+    cfg = load_config(args.config, args.cfg_options)
     # Validation frames, read as in training, which includes the lidar.
     settings = {**cfg.train_dataloader.dataset, "sequences": cfg.val_dataloader.dataset.sequences}
     model = build_runner(cfg, checkpoint=args.checkpoint).model.eval()
@@ -85,6 +99,12 @@ def main(argv: list[str] | None = None) -> int:
         if len(error):
             row = f"{np.median(error):.2f} m | {surprise.mean():.2f}"
             print(f"| {name} | {near:.0f} to {far:.0f} m | {row} |")
+    if args.json:
+        surprise = defaultdict(list)
+        for (name, _), values in found.items():
+            surprise[name] += [part for _, part in values]
+        means = {name: float(np.concatenate(parts).mean()) for name, parts in surprise.items()}
+        args.json.write_text(json.dumps(means, indent=2) + "\n")
     return 0
 
 

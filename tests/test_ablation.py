@@ -16,14 +16,16 @@ ROWS = (
     "stereo",
     "released",
     "right",
-    "mean",
+    "left_released",
+    "left_right",
     "no_affinity",
     "one_dilation",
     "shared_learner",
     "no_deformable",
-    "no_pointwise",
     "history_1",
     "history_2",
+    "correlation",
+    "no_correction",
 )
 
 
@@ -73,11 +75,11 @@ def test_released_row_is_released_in_the_temporal_branch_alone(ablation, repo_ro
 def test_table_has_mean_and_spread(ablation):
     scores = {
         "mono": {key: [20.0, 22.0, 24.0] for key in ablation.METRICS},
-        "mean": {key: [5.0] for key in ablation.METRICS},
+        "correlation": {key: [5.0] for key in ablation.METRICS},
     }
     lines = ablation.table(scores).splitlines()
-    assert lines[-2] == "| one image | 3 |" + " 22.00 +- 2.00 |" * 3
-    assert lines[-1].endswith(" | 1 | 5.00 | 5.00 | 5.00 |")
+    assert lines[-2] == "| one image | 3 |" + " 22.00 +- 2.00 |" * len(ablation.METRICS)
+    assert lines[-1].endswith(" | 1 |" + " 5.00 |" * len(ablation.METRICS))
 
 
 @pytest.fixture
@@ -102,8 +104,11 @@ def test_finished_runs_are_kept(ablation, tmp_path, recorded):
     args = _args(tmp_path)
     folder = ablation.stage_folder(args, 2) / "mono" / "seed_0"
     folder.mkdir(parents=True)
-    scores = dict.fromkeys(ablation.METRICS, 1.0)
+    scores = {key: 1.0 for key in ablation.METRICS if key != "depth"}
     (folder / "scores.json").write_text(json.dumps(scores))
+    # Without the depth errors, which come last, a run is not finished.
+    assert not ablation.collect(args)
+    (folder / "depth.json").write_text(json.dumps({"mono": 2.0, "fused": 1.0}))
     assert ablation.run_one("mono", 0, args) == ""
     assert not recorded[0]
     assert ablation.collect(args) == {"mono": {key: [1.0] for key in ablation.METRICS}}
@@ -121,7 +126,7 @@ def test_rows_start_from_the_first_stage(ablation, tmp_path, recorded):
     args = _args(tmp_path)
     assert ablation.run_start("stereoscene", args) == ""
     assert ablation.run_one("right", 2, args) == ""
-    first, second, test = recorded[0]
+    first, second, test, depth = recorded[0]
     assert "--load-from" not in first
     start = ablation.final_checkpoint(args, "stereoscene")
     assert second[second.index("--load-from") + 1] == str(start)
@@ -131,3 +136,17 @@ def test_rows_start_from_the_first_stage(ablation, tmp_path, recorded):
         assert f"train_cfg.max_iters={steps}" in command
     assert second[second.index("--seed") + 1] == "2"
     assert test[0] == "tools/test.py"
+    assert depth[0] == "benchmarks/depth_error.py"
+
+
+def test_scores_are_of_the_network_that_was_trained(ablation, tmp_path, recorded):
+    assert ablation.run_one("no_affinity", 0, _args(tmp_path)) == ""
+    train, test, depth = recorded[0]
+    for command in (train, test, depth):
+        options = command[command.index("--cfg-options") + 1 :]
+        assert "model.temporal.affinity=None" in options
+    assert (
+        test[2]
+        == depth[2]
+        == str(ablation.stage_folder(_args(tmp_path), 2) / "no_affinity/seed_0/iter_3.pth")
+    )

@@ -25,10 +25,10 @@ PARAMETERS = {
     "semantickitti/temporal_baseline": (174_778_773, 162_278_281),
     "semantickitti/stereoscene": (158_908_630, 158_908_630),
     "semantickitti/htcl_mono": (153_789_028, 153_789_028),
-    "mini/htcl_egopose": (4_720_049, 4_720_049),
-    "mini/temporal_baseline": (17_220_541, 4_720_049),
-    "mini/stereoscene": (4_477_042, 4_477_042),
-    "mini/htcl_mono": (4_157_164, 4_157_164),
+    "mini/htcl_egopose": (2_311_706, 2_311_706),
+    "mini/temporal_baseline": (14_812_198, 2_311_706),
+    "mini/stereoscene": (2_068_266, 2_068_266),
+    "mini/htcl_mono": (1_748_172, 1_748_172),
 }
 FULL = [name for name in PARAMETERS if name.startswith("semantickitti")]
 MINI = [name for name in PARAMETERS if name.startswith("mini")]

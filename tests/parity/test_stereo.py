@@ -53,5 +53,5 @@ def test_cost(case, assert_parity):
     fixture, stereo, features = case
     disparity = stereo.plane_disparities(fixture.in_calib, torch.ones(1), 96)
     with torch.no_grad():
-        cost = stereo.match(*features, disparity)
+        cost = stereo.matching(stereo.cost_volume(*features, disparity))
     assert_parity(cost, fixture.out_classfy_volume)

@@ -28,6 +28,7 @@ HEAD_LOSSES = {
     "miou",
 }
 DEPTH_LOSSES = {"loss_depth", "loss_depth_mono", "loss_depth_stereo"}
+HISTORY_LOSSES = {f"temporal_{name}" for name in HEAD_LOSSES} | {"loss_depth_current"}
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def test_variants(name, build, scene):
     model = build(**VARIANTS[name]).eval()
     expected = HEAD_LOSSES | ({"loss_depth"} if "stereo" in VARIANTS[name] else DEPTH_LOSSES)
     if "temporal" not in VARIANTS[name]:
-        expected |= {f"temporal_{loss}" for loss in HEAD_LOSSES}
+        expected |= HISTORY_LOSSES
     assert set(losses_of(model, scene[:1])) == expected
     (sample,) = predict(model, scene[:1])
     assert sample.pred_voxels.semantics.shape == (32, 32, 4)
@@ -126,7 +127,8 @@ def test_auxiliary_weight(network, scene, monkeypatch):
         is_auxiliary_loss = name.startswith("temporal_loss")
         assert torch.allclose(quarter[name], value * (0.25 if is_auxiliary_loss else 1))
     monkeypatch.setattr(network, "auxiliary_weight", 0)
-    assert set(losses_of(network, scene[:1])) == HEAD_LOSSES | DEPTH_LOSSES
+    left = set(losses_of(network, scene[:1]))
+    assert left == HEAD_LOSSES | DEPTH_LOSSES | {"loss_depth_current"}
 
 
 def test_unfused_depth_weight(network, scene, monkeypatch):

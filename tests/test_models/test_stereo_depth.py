@@ -144,6 +144,30 @@ class TestCorrelation:
             stereo_depth(base_width=2, correlation_groups=3)
 
 
+class TestPatchCorrelation:
+    def test_is_one_at_the_plane_of_the_true_disparity(self):
+        """Plane k has a disparity of k feature columns, 3 k pixels; the view is moved by 6."""
+        stereo = stereo_depth(input_size=(24, 96), max_disparity=24, patch_correlation=True)
+        torch.manual_seed(0)
+        wide = 10 * torch.randn(1, 3, 24, 112)
+        left, right = wide[..., :96], wide[..., 6:102]
+        disparity = 12.0 / stereo.planes()[None].float()
+        patches = stereo.correlate_patches(left, right, disparity)
+        assert patches.shape == (1, 1, 8, 8, 32)
+        plane = int((disparity[0] - 2.0).abs().argmin())
+        moved = 12.0 / float(stereo.planes()[plane])
+        exact = stereo.correlate_patches(left, right, disparity * 2.0 / moved)
+        inner = exact[0, 0, plane, :, 4:]
+        torch.testing.assert_close(inner, torch.ones_like(inner), atol=0.02, rtol=0)
+        assert exact[0, 0, 0, :, 8:].mean() < 0.3
+
+    def test_adds_one_channel_to_the_volume(self):
+        plain = tiny_stereo(correlation_groups=4)
+        patched = tiny_stereo(correlation_groups=4, patch_correlation=True)
+        first = "matching.stems.0.conv.weight"
+        assert patched.state_dict()[first].shape[1] == plain.state_dict()[first].shape[1] + 1
+
+
 def tiny_stereo(**changes) -> StereoDepth:
     torch.manual_seed(0)
     return stereo_depth(input_size=(24, 48), max_disparity=24, base_width=2, **changes)
@@ -155,7 +179,9 @@ def pair(batch: int) -> tuple[Tensor, ...]:
     return left, right, torch.full((batch,), FOCAL_BASELINE), torch.full((batch,), 0.05)
 
 
-@pytest.mark.parametrize("keys", [{}, RELEASED, {"correlation_groups": 4}])
+@pytest.mark.parametrize(
+    "keys", [{}, RELEASED, {"correlation_groups": 4}, {"patch_correlation": True}]
+)
 def test_forward(keys):
     stereo = tiny_stereo(**keys).eval()
     prob = stereo(*pair(2), (4, 8))

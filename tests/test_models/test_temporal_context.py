@@ -116,6 +116,7 @@ def test_sizes_for_every_history(num_history, options):
         {"warped_feature": "correlation", "num_groups": 2},
         {"warped_feature": "correlation", "sweep_map": "output", "depth_chunk": 2},
         {"sweep_map": "output"},
+        {"warped_feature": "patches"},
         {"pose": {"type": "PoseNet", "trainable": True, "channels": 8}},
         {"matching": {"channels": 8, "joint_statistics": True}},
     ],
@@ -167,14 +168,12 @@ def render_plane(texture, cells_per_metre, depth, source_from_current):
     return torch.from_numpy(np.stack(colours)).view(3, *IMAGE_SIZE).to(torch.uint8)
 
 
+@pytest.mark.parametrize("warped_feature", ["correlation", "patches"])
 @pytest.mark.parametrize("bin_index", [2, 4])
-def test_untrained_features_find_a_rendered_plane(bin_index):
+def test_untrained_features_find_a_rendered_plane(bin_index, warped_feature):
     """From images to bins: resize, stride, poses and camera offset all have to be right."""
-    model = build(
-        **{**RIGHT, "warped_feature": "correlation", "sweep_map": "matching"},
-        num_history=2,
-    ).eval()
-    depth = float(model.plane_sweep.depths[bin_index])
+    model = build(**RIGHT, warped_feature=warped_feature, num_history=2).eval()
+    depth = 2.0 + bin_index
     rng = np.random.default_rng(0)
     texture = gaussian_filter(rng.normal(size=(3, 256, 256)), (0, 2, 2), mode="wrap")
     texture = 128 + 50 * texture / texture.std()
@@ -212,6 +211,35 @@ def test_recomputation_changes_neither_gradients_nor_statistics():
         torch.testing.assert_close(ours, theirs, msg=name)
 
 
+def test_patches_without_affinity_need_no_features():
+    model = build(**RIGHT, warped_feature="patches", affinity=None).train()
+    assert model.matching is None
+    model(make_frames(), make_batch(), FEATURE_SIZE).square().mean().backward()
+    without_depth = {n for n, p in model.named_parameters() if p.grad is None}
+    assert all(name.startswith("voxel_hourglass") for name in without_depth)
+
+
+def test_depth_correction_starts_at_nothing_and_learns():
+    model = build(**RIGHT, depth_correction=True).train()
+    volume = model(make_frames(), make_batch(), FEATURE_SIZE)
+    prob = torch.rand(1, 7, *FEATURE_SIZE).softmax(dim=1)
+    torch.testing.assert_close(model.correct_depth(prob, volume), prob)
+    torch.nn.init.normal_(model.depth_score.weight)
+    corrected = model.correct_depth(prob, volume)
+    torch.testing.assert_close(corrected.sum(dim=1), torch.ones(1, *FEATURE_SIZE))
+    expected = prob.log() + torch.nn.functional.conv3d(
+        volume, model.depth_score.weight, padding=1
+    ).squeeze(1)
+    torch.testing.assert_close(corrected, expected.softmax(dim=1))
+    corrected[:, 0].sum().backward()
+    assert model.refinement.fuse.weight.grad.abs().sum() > 0
+
+
+def test_without_depth_correction_the_distribution_is_returned_itself():
+    prob = torch.rand(1, 7, *FEATURE_SIZE)
+    assert build().correct_depth(prob, torch.zeros(1, 5, 7, *FEATURE_SIZE)) is prob
+
+
 def test_frozen_pose_net_keeps_its_parameters_without_gradients():
     model = build().train()
     model(make_frames(), make_batch(), FEATURE_SIZE).square().mean().backward()
@@ -233,6 +261,8 @@ def test_wrong_settings_say_what_to_do():
         build(intrinsics="pixels")
     with pytest.raises(ValueError, match=r"sweep_map='full'.*output"):
         build(sweep_map="full")
+    with pytest.raises(ValueError, match="num_groups=2 with warped_feature='patches'"):
+        build(warped_feature="patches", num_groups=2)
     with pytest.raises(ValueError, match="num_history=0"):
         build(num_history=0)
     with pytest.raises(ValueError, match="3 frames, expected num_history"):

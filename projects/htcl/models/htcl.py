@@ -35,8 +35,8 @@ class SceneFeatures:
         image: Image features (B, C, h, w) of the current left frame.
         depth_prob: Probability of each depth bin (B, D, h, w).
         affinity: Pattern affinity of the history (B, 1, D, h, w), None without a temporal module.
-        unfused_depth: What ``depth_prob`` was fused from, by name: ``mono`` and ``stereo``, both
-            like it; empty without stereo.
+        unfused_depth: What ``depth_prob`` was made from, by name, all like it: ``mono`` and
+            ``stereo`` with stereo, ``current`` (without history) if the history corrected it.
     """
 
     voxel: Tensor
@@ -68,9 +68,9 @@ class HTCL(Base3DSegmentor):
         temporal: Temporal context from the history frames; None for a single frame.
         temporal_fusion: Merges the temporal voxels into the current ones; needed with ``temporal``.
         loss_depth: Supervision of the depth distribution by lidar; None to train without.
-        unfused_depth_weight: Weight of ``loss_depth`` on the monocular and on the stereo
-            distribution before their fusion. 0, as released, supervises the fused one alone; a
-            short training then learns to do without the stereo branch.
+        unfused_depth_weight: Weight of ``loss_depth`` on each distribution that the final one is
+            made from. 0, as released, supervises the final one alone; a short training then learns
+            to do without the stereo branch.
         auxiliary_weight: Weight of the head's losses on the temporal voxels alone (1 in the
             released network, 0 for none).
         data_preprocessor: Collation and normalisation.
@@ -132,13 +132,18 @@ class HTCL(Base3DSegmentor):
         image = self.extract_image(batch_inputs["left"])
         depth_prob, context, unfused_depth = self.estimate_depth(image, batch_inputs)
         cells = self.view_transformer.index(batch_inputs)
-        voxel = self.view_transformer.splat(depth_prob, context, cells)
-        voxel = self.voxel_neck(self.voxel_encoder(voxel))
-        temporal_voxel = affinity = None
+        history = temporal_voxel = affinity = None
         if self.temporal is not None:
             history, affinity = self.temporal(
                 batch_inputs["frames"], batch_inputs, image.shape[-2:], return_affinity=True
             )
+            corrected = self.temporal.correct_depth(depth_prob, history)
+            if corrected is not depth_prob:
+                unfused_depth = {**unfused_depth, "current": depth_prob}
+                depth_prob = corrected
+        voxel = self.view_transformer.splat(depth_prob, context, cells)
+        voxel = self.voxel_neck(self.voxel_encoder(voxel))
+        if history is not None:
             temporal_voxel = self.temporal.refine_voxels(self.view_transformer.pool(history, cells))
             voxel = self.temporal_fusion(voxel, temporal_voxel)
         return SceneFeatures(voxel, temporal_voxel, image, depth_prob, affinity, unfused_depth)

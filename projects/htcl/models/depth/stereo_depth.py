@@ -25,6 +25,7 @@ from htcl.models.depth.cost_volume import plane_cost_volume
 from htcl.models.depth.stereo_features import StereoFeatureNet
 from htcl.models.depth.stereo_matching import StereoMatchingNet
 from htcl.models.layers.recompute import recompute
+from htcl.models.temporal.patch_sweep import PatchSweep
 from htcl.models.view_transformers.frustum import FeaturePixels, feature_pixels
 from htcl.ops.depth_bins import DepthBins
 
@@ -40,7 +41,8 @@ class StereoDepth(BaseModule):
     the image widths, the feature net by 1/3. The offsets that these steps add to a column (crop,
     half pixels) are the same in both views and cancel.
 
-    No parameter's shape depends on any key but ``base_width`` and ``correlation_groups``.
+    No parameter's shape depends on any key but ``base_width``, ``correlation_groups`` and
+    ``patch_correlation``.
 
     Args:
         depth_bins: ``start``, ``stop``, ``step`` of the depth axis of the result, metres.
@@ -52,6 +54,9 @@ class StereoDepth(BaseModule):
             the matching net to learn what agreement is. Otherwise the cost volume holds, for each
             of so many channel groups, the cosine between the centred features of the two views: it
             shows matches before any training, so that a short one gets somewhere.
+        patch_correlation: True adds one channel to the volume: the correlation of image patches,
+            see :class:`~htcl.models.temporal.patch_sweep.PatchSweep`, which knows matches to a
+            fraction of a feature column without learning. False, as released.
         plane_depths: ``depth_bins`` spreads the planes over the depth axis so that each bin of the
             result holds its own depth; ``integer_metres`` puts plane k = 1 .. P at k metres
             whatever the bins mean (released).
@@ -79,6 +84,7 @@ class StereoDepth(BaseModule):
         max_disparity: int = 192,
         base_width: int = 8,
         correlation_groups: int = 0,
+        patch_correlation: bool = False,
         plane_depths: PlaneDepths = "depth_bins",
         disparity_scale: float | Literal["geometry"] = "geometry",
         align_corners: bool = True,
@@ -124,6 +130,11 @@ class StereoDepth(BaseModule):
             )
         self.correlation_groups = correlation_groups
         channels = correlation_groups or 2 * self.features.out_channels
+        self.patch_sweep = None
+        if patch_correlation:
+            channels += 1
+            # The noise is about two grey levels of a normalised image.
+            self.patch_sweep = PatchSweep(self.planes(), StereoFeatureNet.stride, noise=0.035)
         self.matching = StereoMatchingNet(channels, base_width, with_cp)
 
     def forward(
@@ -146,9 +157,14 @@ class StereoDepth(BaseModule):
         Returns:
             (B, D, h, w), sums to one over D.
         """
-        features = [self.extract(self.resize(image)) for image in (left, right)]
+        views = [self.resize(image) for image in (left, right)]
+        features = [self.extract(view) for view in views]
         disparity = self.plane_disparities(focal_baseline, pixel_scale, left.shape[-1])
-        cost = self.match(*features, disparity)
+        volume = self.cost_volume(*features, disparity)
+        if self.patch_sweep is not None:
+            patches = self.correlate_patches(*views, disparity)
+            volume = torch.cat([volume, patches.to(volume.dtype)], dim=1)
+        cost = self.matching(volume)
         return self.distribution(cost, feature_size, tuple(left.shape[-2:]))
 
     def resize(self, image: Tensor) -> Tensor:
@@ -163,20 +179,13 @@ class StereoDepth(BaseModule):
             self.features, self.features, image, enabled=self.with_cp and self.training
         )
 
-    def match(self, left: Tensor, right: Tensor, disparity: Tensor) -> Tensor:
-        """Returns the matching cost (B, 1, P, h', w') of features (B, C, h', w').
+    def cost_volume(self, left: Tensor, right: Tensor, disparity: Tensor) -> Tensor:
+        """Returns the volume of features (B, C, h', w'), (B, 2 C or groups, P, h', w').
 
         Args:
             left: Features of the left view.
             right: Features of the right view.
             disparity: (B, P) feature columns.
-        """
-        return self.matching(self.cost_volume(left, right, disparity))
-
-    def cost_volume(self, left: Tensor, right: Tensor, disparity: Tensor) -> Tensor:
-        """Returns the input of the matching net, (B, 2 C or groups, P, h', w').
-
-        Arguments as :meth:`match`.
         """
         groups = self.correlation_groups
         if not groups:
@@ -186,6 +195,21 @@ class StereoDepth(BaseModule):
             volume = plane_cost_volume(left, right, disparity, self.num_planes, self.align_corners)
             first, second = volume.unflatten(1, (2, groups, -1)).unbind(dim=1)
             return (first * second).sum(dim=2)
+
+    def correlate_patches(self, left: Tensor, right: Tensor, disparity: Tensor) -> Tensor:
+        """Returns the correlation of patches of resized images (B, 3, H, W), (B, 1, P, h', w').
+
+        Args:
+            left: Left view.
+            right: Right view.
+            disparity: (B, P) feature columns.
+        """
+        # In the right view a point at depth z lies disparity * z / z columns further left, and the
+        # product is the same for every plane.
+        product = disparity[:, 0] * StereoFeatureNet.stride * self.planes(disparity.device)[0]
+        projection = torch.eye(4, device=left.device).repeat(len(left), 1, 1, 1)
+        projection[:, 0, 0, 3] = -product.float()
+        return self.patch_sweep(left, right[:, None], projection)
 
     def planes(self, device: torch.device | str | None = None) -> Tensor:
         """Returns the depth of each plane, (P,) float64, metres."""

@@ -16,11 +16,12 @@ from typing import Any
 import torch
 from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from htcl.models.layers.hourglass_encoder import HourglassEncoder
 from htcl.models.layers.recompute import recompute
+from htcl.models.temporal.patch_sweep import PatchSweep
 from htcl.models.temporal.plane_sweep import PlaneSweep
 from htcl.models.temporal.sweep_geometry import (
     feature_intrinsics,
@@ -63,7 +64,9 @@ class TemporalContext(BaseModule):
             volume is resized after that. ``'output'``: the features are resized first, which costs
             four times less at an output stride of 8.
         warped_feature: ``'mean'`` (released) or ``'correlation'``, see
-            :class:`~htcl.models.temporal.plane_sweep.PlaneSweep`.
+            :class:`~htcl.models.temporal.plane_sweep.PlaneSweep`; or ``'patches'``, which matches
+            pixels of the images in place of learned features, see
+            :class:`~htcl.models.temporal.patch_sweep.PatchSweep`.
         num_groups: Channel groups of the correlation.
         discard_behind: True leaves points behind a history camera out of view; False as released.
         align_corners: Convention of the resize to the output's size. True as released; False keeps
@@ -71,10 +74,13 @@ class TemporalContext(BaseModule):
         affinity: Config of the pattern affinity, by default of a ``PatternAffinity``; None does
             without affinity weights.
         refinement: Config of the refinement, by default of an ``AffinityRefinement``.
+        depth_correction: True lets the history correct the depth distribution by which the image
+            features are lifted, see :meth:`correct_depth`. False, as released: the history reaches
+            the voxels alone.
         pre_hourglass: Arguments of the :class:`HourglassEncoder` on the frustum volume.
         voxel_hourglass: Arguments of the :class:`HourglassEncoder` on the voxels; its input
             channels are the other one's output channels.
-        depth_chunk: Planes that a correlation warps at once.
+        depth_chunk: Planes that a correlation warps at once, learned or of patches.
         with_cp: Recomputes the large volumes in the backward pass instead of storing them.
         init_cfg: mmengine weight initialisation.
 
@@ -98,6 +104,7 @@ class TemporalContext(BaseModule):
         align_corners: bool = True,
         affinity: Config | None = _DEFAULT,
         refinement: Config | None = None,
+        depth_correction: bool = False,
         pre_hourglass: Config | None = None,
         voxel_hourglass: Config | None = None,
         depth_chunk: int | None = None,
@@ -117,16 +124,30 @@ class TemporalContext(BaseModule):
         self.depth_bins = DepthBins.build(depth_bins)
         first, last = sweep_range or (self.depth_bins.start, self.depth_bins.last)
         depths = torch.linspace(first, last, num_planes or self.depth_bins.num, dtype=torch.float64)
-        self.matching = _build(matching, "MatchingResNet")
+        self.patch_sweep = self.plane_sweep = None
+        if warped_feature == "patches":
+            if num_groups != 1:
+                raise ValueError(
+                    f"num_groups={num_groups} with warped_feature='patches': groups belong to "
+                    "'correlation'"
+                )
+            self.patch_sweep = PatchSweep(
+                depths, discard_behind=discard_behind, depth_chunk=depth_chunk
+            )
+        else:
+            self.plane_sweep = PlaneSweep(
+                depths,
+                reduction=warped_feature,
+                num_groups=num_groups,
+                discard_behind=discard_behind,
+                depth_chunk=depth_chunk,
+                with_cp=with_cp,
+            )
+        # Patches are matched without features, which then serve the affinity alone.
+        self.matching = None
+        if self.plane_sweep is not None or affinity is not None:
+            self.matching = _build(matching, "MatchingResNet")
         self.pose = _build(pose, "PoseNet")
-        self.plane_sweep = PlaneSweep(
-            depths,
-            reduction=warped_feature,
-            num_groups=num_groups,
-            discard_behind=discard_behind,
-            depth_chunk=depth_chunk,
-            with_cp=with_cp,
-        )
         channels = num_history * num_groups
         self.affinity = None
         if affinity is not None:
@@ -144,6 +165,11 @@ class TemporalContext(BaseModule):
             self.pre_hourglass.project.out_channels,
             **{"out_channels": 384, **(voxel_hourglass or {})},
         )
+        self.depth_score = None
+        if depth_correction:
+            self.depth_score = nn.Conv3d(self.pre_hourglass.project.out_channels, 1, 3, padding=1)
+            nn.init.zeros_(self.depth_score.weight)
+            nn.init.zeros_(self.depth_score.bias)
 
     def forward(
         self,
@@ -179,7 +205,7 @@ class TemporalContext(BaseModule):
 
     def warp_history(
         self, frames: Tensor, batch: Mapping[str, Tensor], feature_size: tuple[int, int]
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor | None, Tensor]:
         """Current features, and history features at every depth of the current view.
 
         Args:
@@ -188,7 +214,8 @@ class TemporalContext(BaseModule):
             feature_size: As in :meth:`forward`.
 
         Returns:
-            Current features (B,C,h,w) and the warped history (B,(T-1)*groups,D,h,w), frame-major.
+            Current features (B,C,h,w), None if neither sweep nor affinity needs any, and the warped
+            history (B,(T-1)*groups,D,h,w), frame-major.
 
         Raises:
             ValueError: If the number of frames is not ``num_history + 1``.
@@ -201,19 +228,16 @@ class TemporalContext(BaseModule):
         image_size = tuple(frames.shape[-2:])
         frames = frames.float() / 255
         source_from_current = self.pose(frames, batch)
-        # The current frame's features are computed once. The released network computes them again
-        # for every history frame, which gives the same numbers and only moves the running
-        # statistics of its batch norms several times a step.
-        features = self.matching(frames)
-        resized = self._resize(features[:, -1], feature_size)
-        if self.sweep_map == "output":
-            features = self._resize(features.flatten(0, 1), feature_size)
-            features = features.unflatten(0, frames.shape[:2])
-        intrinsics = self._map_intrinsics(batch, image_size, tuple(features.shape[-2:]))
-        projection = sweep_projection(
-            intrinsics, source_from_current, unproject_offset=self.intrinsics == "feature"
-        )
-        warped = self.plane_sweep(features[:, -1], features[:, :-1], projection)
+        if self.patch_sweep is None:
+            resized, warped = self._sweep_features(
+                frames, source_from_current, batch, image_size, feature_size
+            )
+        else:
+            resized = None
+            if self.matching is not None:
+                resized = self._resize(self.matching(frames[:, -1:])[:, 0], feature_size)
+            projection = self._projection(batch, source_from_current, image_size, image_size)
+            warped = self.patch_sweep(frames[:, -1], frames[:, :-1], projection)
         if warped.shape[2] != self.depth_bins.num:
             size = (self.depth_bins.num, *warped.shape[-2:])
             warped = F.interpolate(warped, size, mode="trilinear", align_corners=True)
@@ -221,6 +245,22 @@ class TemporalContext(BaseModule):
         size = warped.shape[1:3]
         warped = self._resize(warped.flatten(1, 2), feature_size).unflatten(1, size)
         return resized, warped
+
+    def correct_depth(self, depth_prob: Tensor, volume: Tensor) -> Tensor:
+        """Adds what the history says to the logarithm of a depth distribution.
+
+        Args:
+            depth_prob: Probability of each depth bin from the current frame (B,D,h,w).
+            volume: Frustum volume of :meth:`forward` (B,C,D,h,w).
+
+        Returns:
+            (B,D,h,w), sums to one over D; ``depth_prob`` itself without ``depth_correction``.
+        """
+        if self.depth_score is None:
+            return depth_prob
+        score = self.depth_score(volume).squeeze(1).float()
+        # The bound keeps a bin that the current frame rules out reachable.
+        return (depth_prob.float().clamp_min(1e-4).log() + score).softmax(dim=1)
 
     def refine_voxels(self, pooled: Tensor) -> Tensor:
         """Refines the splatted volume: (B,C,X,Y,Z) -> (B,C',X,Y,Z)."""
@@ -231,12 +271,46 @@ class TemporalContext(BaseModule):
             enabled=self.with_cp and self.training,
         )
 
-    def _refine(self, current: Tensor, warped: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _refine(self, current: Tensor | None, warped: Tensor) -> tuple[Tensor, Tensor | None]:
         refined = self.refinement(warped)
         if self.affinity is None:
             return refined, None
         affinity = self.affinity(current, warped)
         return affinity * refined, affinity
+
+    def _sweep_features(
+        self,
+        frames: Tensor,
+        source_from_current: Tensor,
+        batch: Mapping[str, Tensor],
+        image_size: tuple[int, int],
+        feature_size: tuple[int, int],
+    ) -> tuple[Tensor, Tensor]:
+        # The current frame's features are computed once. The released network computes them again
+        # for every history frame, which gives the same numbers and only moves the running
+        # statistics of its batch norms several times a step.
+        features = self.matching(frames)
+        resized = self._resize(features[:, -1], feature_size)
+        if self.sweep_map == "output":
+            features = self._resize(features.flatten(0, 1), feature_size)
+            features = features.unflatten(0, frames.shape[:2])
+        map_size = tuple(features.shape[-2:])
+        projection = self._projection(batch, source_from_current, image_size, map_size)
+        return resized, self.plane_sweep(features[:, -1], features[:, :-1], projection)
+
+    def _projection(
+        self,
+        batch: Mapping[str, Tensor],
+        source_from_current: Tensor,
+        image_size: tuple[int, int],
+        map_size: tuple[int, int],
+    ) -> Tensor:
+        """From cells of a current map of a size to cells of the history maps, (B,T-1,4,4)."""
+        return sweep_projection(
+            self._map_intrinsics(batch, image_size, map_size),
+            source_from_current,
+            unproject_offset=self.intrinsics == "feature",
+        )
 
     def _resize(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
         if tuple(maps.shape[-2:]) == tuple(size):
