@@ -37,7 +37,7 @@ train-mini: setup ## make pretrain/mini_htcl.pth and its card: data, two trainin
 	@$(BIN)/python tools/train.py $(MINI)/htcl_egopose.py --amp --resume \
 	  --load-from work_dirs/mini/stereoscene/iter_600.pth
 	@$(BIN)/python tools/publish_checkpoint.py $(MINI)/htcl_egopose.py \
-	  work_dirs/mini/htcl_egopose/iter_1500.pth pretrain/mini_htcl.pth --force --command "make train-mini" \
+	  work_dirs/mini/htcl_egopose/iter_1000.pth pretrain/mini_htcl.pth --force --command "make train-mini" \
 	  --intro "The mini network of this project, trained on synthetic streets: 600 steps of stereoscene.py from \
 	ImageNet weights of the image backbone, then htcl_egopose.py from there, whose steps the table counts."
 

@@ -2,7 +2,7 @@ r"""Makes a small checkpoint to hand on (weights in float16), scores it, and wri
 
 Example:
   python tools/publish_checkpoint.py projects/configs/occupancy/mini/htcl_egopose.py \
-      work_dirs/mini_htcl/iter_1500.pth pretrain/mini_htcl.pth
+      work_dirs/mini_htcl/iter_1000.pth pretrain/mini_htcl.pth
 """
 
 from __future__ import annotations

@@ -142,6 +142,24 @@ def test_unfused_depth_weight(network, scene, monkeypatch):
     assert DEPTH_LOSSES & set(losses_of(network, scene[:1])) == {"loss_depth"}
 
 
+def test_history_corrects_the_logarithm_of_the_depth(network, scene):
+    batch = collate(network, scene[:1])["inputs"]
+    with torch.no_grad():
+        before = network.extract_feat(batch)
+        # All but equal: probabilities are bounded from below.
+        current = before.unfused_depth["current"]
+        torch.testing.assert_close(before.depth_prob, current, atol=5e-3, rtol=0)
+        network.temporal.depth_score.gain.fill_(0.3)
+        after = network.extract_feat(batch)
+        network.temporal.depth_score.gain.zero_()
+    difference = after.depth_prob.log() - after.unfused_depth["current"].clamp_min(1e-4).log()
+    # The same for every bin up to the normalisation, but for the score.
+    _, warped = network.temporal.warp_history(batch["frames"], batch, before.image.shape[-2:])
+    score = 3.0 * warped.sum(dim=1)
+    shift = difference - score
+    torch.testing.assert_close(shift, shift[:, :1].expand_as(shift), atol=1e-3, rtol=0)
+
+
 def test_metrics_are_not_summed(network, scene):
     """Only names with "loss" count; the released code added its metrics to the loss."""
     losses = losses_of(network, scene[:1])

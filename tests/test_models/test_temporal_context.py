@@ -93,7 +93,8 @@ def test_released_defaults_have_the_released_parameters():
 def test_sizes_for_every_history(num_history, options):
     model = build(num_history=num_history, **options).train()
     frames, batch = make_frames(2, num_history + 1), make_batch(2, num_history + 1)
-    volume, affinity = model(frames, batch, FEATURE_SIZE, return_affinity=True)
+    volume, affinity, score = model(frames, batch, FEATURE_SIZE, details=True)
+    assert score is None
     # Seven bins: an odd number.
     assert volume.shape == (2, 5, 7, *FEATURE_SIZE)
     assert affinity.shape == (2, 1, 7, *FEATURE_SIZE)
@@ -123,7 +124,7 @@ def test_sizes_for_every_history(num_history, options):
 )
 def test_switches(options):
     model = build(**{**RIGHT, **options}).train()
-    volume, affinity = model(make_frames(), make_batch(), FEATURE_SIZE, return_affinity=True)
+    volume, affinity, _ = model(make_frames(), make_batch(), FEATURE_SIZE, details=True)
     assert volume.shape == (1, 5, 7, *FEATURE_SIZE)
     assert (affinity is None) is ("affinity" in options and options["affinity"] is None)
     volume.square().mean().backward()
@@ -219,25 +220,22 @@ def test_patches_without_affinity_need_no_features():
     assert all(name.startswith("voxel_hourglass") for name in without_depth)
 
 
-def test_depth_correction_starts_at_nothing_and_learns():
-    model = build(**RIGHT, depth_correction=True).train()
-    volume = model(make_frames(), make_batch(), FEATURE_SIZE)
-    prob = torch.rand(1, 7, *FEATURE_SIZE).softmax(dim=1)
-    torch.testing.assert_close(model.correct_depth(prob, volume), prob)
-    torch.nn.init.normal_(model.depth_score.weight)
-    corrected = model.correct_depth(prob, volume)
-    torch.testing.assert_close(corrected.sum(dim=1), torch.ones(1, *FEATURE_SIZE))
-    expected = prob.log() + torch.nn.functional.conv3d(
-        volume, model.depth_score.weight, padding=1
-    ).squeeze(1)
-    torch.testing.assert_close(corrected, expected.softmax(dim=1))
-    corrected[:, 0].sum().backward()
+@pytest.mark.parametrize("warped_feature", ["mean", "patches"])
+def test_depth_score_starts_at_zero_and_learns(warped_feature):
+    model = build(**RIGHT, depth_correction=True, warped_feature=warped_feature).train()
+    volume, _, score = model(make_frames(), make_batch(), FEATURE_SIZE, details=True)
+    assert score.shape == (1, 7, *FEATURE_SIZE)
+    assert (score == 0).all()
+    torch.nn.init.normal_(model.depth_score.gain)
+    torch.nn.init.normal_(model.depth_score.volume.weight)
+    warped = torch.randn(1, 3, 7, *FEATURE_SIZE)
+    score = model.depth_score(warped, volume)
+    convolved = F.conv3d(volume, model.depth_score.volume.weight, padding=1)[0, 0]
+    agreement = sum(10 * g * w for g, w in zip(model.depth_score.gain, warped[0], strict=True))
+    torch.testing.assert_close(score[0], convolved + agreement)
+    score[:, 0].sum().backward()
+    assert model.depth_score.gain.grad.abs().min() > 0
     assert model.refinement.fuse.weight.grad.abs().sum() > 0
-
-
-def test_without_depth_correction_the_distribution_is_returned_itself():
-    prob = torch.rand(1, 7, *FEATURE_SIZE)
-    assert build().correct_depth(prob, torch.zeros(1, 5, 7, *FEATURE_SIZE)) is prob
 
 
 def test_frozen_pose_net_keeps_its_parameters_without_gradients():

@@ -104,6 +104,7 @@ model = dict(
     ),
     loss_depth=dict(type="DepthSupervision", depth_bins=depth_bins, first_edge=1.5),
     unfused_depth_weight=1.0,
-    auxiliary_weight=1.0,
+    # Both share the head; in a short training the temporal voxels alone would spoil it.
+    auxiliary_weight=0.25,
     grid_size=(256, 256, 32),
 )

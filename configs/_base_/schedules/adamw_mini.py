@@ -1,5 +1,5 @@
 # A schedule in steps for the mini networks.
-max_iters = 1500
+max_iters = 1000
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="AdamW", lr=3e-3, weight_decay=0.01),

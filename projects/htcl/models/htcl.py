@@ -134,13 +134,14 @@ class HTCL(Base3DSegmentor):
         cells = self.view_transformer.index(batch_inputs)
         history = temporal_voxel = affinity = None
         if self.temporal is not None:
-            history, affinity = self.temporal(
-                batch_inputs["frames"], batch_inputs, image.shape[-2:], return_affinity=True
+            history, affinity, depth_score = self.temporal(
+                batch_inputs["frames"], batch_inputs, image.shape[-2:], details=True
             )
-            corrected = self.temporal.correct_depth(depth_prob, history)
-            if corrected is not depth_prob:
+            if depth_score is not None:
                 unfused_depth = {**unfused_depth, "current": depth_prob}
-                depth_prob = corrected
+                # The bound keeps a bin that the current frame rules out reachable.
+                logits = depth_prob.float().clamp_min(1e-4).log() + depth_score
+                depth_prob = logits.softmax(dim=1)
         voxel = self.view_transformer.splat(depth_prob, context, cells)
         voxel = self.voxel_neck(self.voxel_encoder(voxel))
         if history is not None:

@@ -75,8 +75,9 @@ class TemporalContext(BaseModule):
             without affinity weights.
         refinement: Config of the refinement, by default of an ``AffinityRefinement``.
         depth_correction: True lets the history correct the depth distribution by which the image
-            features are lifted, see :meth:`correct_depth`. False, as released: the history reaches
-            the voxels alone.
+            features are lifted: :meth:`forward` gives a score of each depth. It is the sum of the
+            warped history, weighted, and of a convolution of the volume; both start at zero.
+            False, as released: the history reaches the voxels alone.
         pre_hourglass: Arguments of the :class:`HourglassEncoder` on the frustum volume.
         voxel_hourglass: Arguments of the :class:`HourglassEncoder` on the voxels; its input
             channels are the other one's output channels.
@@ -167,17 +168,15 @@ class TemporalContext(BaseModule):
         )
         self.depth_score = None
         if depth_correction:
-            self.depth_score = nn.Conv3d(self.pre_hourglass.project.out_channels, 1, 3, padding=1)
-            nn.init.zeros_(self.depth_score.weight)
-            nn.init.zeros_(self.depth_score.bias)
+            self.depth_score = _DepthScore(channels, self.pre_hourglass.project.out_channels)
 
     def forward(
         self,
         frames: Tensor,
         batch: Mapping[str, Tensor],
         feature_size: tuple[int, int],
-        return_affinity: bool = False,
-    ) -> Tensor | tuple[Tensor, Tensor | None]:
+        details: bool = False,
+    ) -> Tensor | tuple[Tensor, Tensor | None, Tensor | None]:
         """Frustum volume of the history, in the view of the current frame.
 
         Args:
@@ -185,11 +184,12 @@ class TemporalContext(BaseModule):
             batch: The batch; of it are read ``intrinsics_left`` and, depending on the settings,
                 ``frames_pixel_transform`` and ``current_from_frame``.
             feature_size: Size (h, w) of the output.
-            return_affinity: Returns the affinity as well.
+            details: Returns affinity and depth score as well.
 
         Returns:
-            Volume (B,C,D,h,w); with ``return_affinity`` also the affinity (B,1,D,h,w), None if the
-            settings do without.
+            Volume (B,C,D,h,w); with ``details`` also the affinity (B,1,D,h,w) and what the history
+            adds to the logarithm of the depth distribution (B,D,h,w). Each is None if the settings
+            do without.
 
         Raises:
             ValueError: If the number of frames is not ``num_history + 1``.
@@ -201,7 +201,10 @@ class TemporalContext(BaseModule):
         volume = recompute(
             self.pre_hourglass, self.pre_hourglass, refined, enabled=self.with_cp and self.training
         )
-        return (volume, affinity) if return_affinity else volume
+        if not details:
+            return volume
+        score = None if self.depth_score is None else self.depth_score(warped, volume)
+        return volume, affinity, score
 
     def warp_history(
         self, frames: Tensor, batch: Mapping[str, Tensor], feature_size: tuple[int, int]
@@ -245,22 +248,6 @@ class TemporalContext(BaseModule):
         size = warped.shape[1:3]
         warped = self._resize(warped.flatten(1, 2), feature_size).unflatten(1, size)
         return resized, warped
-
-    def correct_depth(self, depth_prob: Tensor, volume: Tensor) -> Tensor:
-        """Adds what the history says to the logarithm of a depth distribution.
-
-        Args:
-            depth_prob: Probability of each depth bin from the current frame (B,D,h,w).
-            volume: Frustum volume of :meth:`forward` (B,C,D,h,w).
-
-        Returns:
-            (B,D,h,w), sums to one over D; ``depth_prob`` itself without ``depth_correction``.
-        """
-        if self.depth_score is None:
-            return depth_prob
-        score = self.depth_score(volume).squeeze(1).float()
-        # The bound keeps a bin that the current frame rules out reachable.
-        return (depth_prob.float().clamp_min(1e-4).log() + score).softmax(dim=1)
 
     def refine_voxels(self, pooled: Tensor) -> Tensor:
         """Refines the splatted volume: (B,C,X,Y,Z) -> (B,C',X,Y,Z)."""
@@ -325,6 +312,24 @@ class TemporalContext(BaseModule):
         return feature_intrinsics(
             batch["intrinsics_left"], batch["frames_pixel_transform"], image_size, map_size
         )
+
+
+class _DepthScore(nn.Module):
+    """Score of each depth from the warped history (B,C,D,h,w) and the volume (B,C',D,h,w)."""
+
+    # Steps of the optimiser are small beside the weight that an agreement deserves, a few units.
+    SCALE = 10.0
+
+    def __init__(self, warped_channels: int, volume_channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.zeros(warped_channels))
+        self.volume = nn.Conv3d(volume_channels, 1, 3, padding=1)
+        nn.init.zeros_(self.volume.weight)
+        nn.init.zeros_(self.volume.bias)
+
+    def forward(self, warped: Tensor, volume: Tensor) -> Tensor:
+        agreement = torch.einsum("bcdhw,c->bdhw", warped, self.SCALE * self.gain)
+        return agreement.float() + self.volume(volume).squeeze(1).float()
 
 
 def _build(config: Config | None, default_type: str, **derived: Any) -> torch.nn.Module:
