@@ -113,10 +113,12 @@ ROWS = {
     ),
 }
 METRICS = {
-    "IoU": "IoU, %",
-    "mIoU": "mIoU, %",
-    "25.6m/IoU": "IoU within 25.6 m, %",
-    "25.6m/mIoU": "mIoU within 25.6 m, %",
+    "12.8m/IoU": "IoU to 12.8 m, %",
+    "25.6m/IoU": "IoU to 25.6 m, %",
+    "IoU": "IoU to 51.2 m, %",
+    "12.8m/mIoU": "mIoU to 12.8 m, %",
+    "25.6m/mIoU": "mIoU to 25.6 m, %",
+    "mIoU": "mIoU to 51.2 m, %",
     "depth": "depth, mean -ln p",
 }
 
@@ -264,7 +266,7 @@ def plot(scores: dict[str, dict[str, list[float]]], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(
-        1, len(METRICS), figsize=(18, 0.4 * len(scores) + 1.5), sharey=True
+        1, len(METRICS), figsize=(20, 0.4 * len(scores) + 1.5), sharey=True
     )
     titles = [ROWS[name].title for name in scores]
     for axis, (metric, words) in zip(axes, METRICS.items(), strict=True):

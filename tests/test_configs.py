@@ -25,8 +25,8 @@ PARAMETERS = {
     "semantickitti/temporal_baseline": (174_778_773, 162_278_281),
     "semantickitti/stereoscene": (158_908_630, 158_908_630),
     "semantickitti/htcl_mono": (153_789_028, 153_789_028),
-    "mini/htcl_egopose": (2_311_706, 2_311_706),
-    "mini/temporal_baseline": (14_812_198, 2_311_706),
+    "mini/htcl_egopose": (2_311_709, 2_311_709),
+    "mini/temporal_baseline": (14_812_201, 2_311_709),
     "mini/stereoscene": (2_068_266, 2_068_266),
     "mini/htcl_mono": (1_748_172, 1_748_172),
 }

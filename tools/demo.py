@@ -1,8 +1,8 @@
 """The whole job on a machine without GPU or data: `make demo`.
 
-Makes the synthetic mini data set and its labels, trains the mini network for a short while (from
-pretrain/mini_htcl.pth, if it is there), evaluates it on streets that it did not train on, and draws
-what it predicts. Each step is a command that a user would type; it is printed before it runs.
+Makes the synthetic mini data set and its labels, trains the mini network a little further, from
+pretrain/mini_htcl.pth on, evaluates it on streets that it did not train on, and draws what it
+predicts. Each step is a command that a user would type; it is printed before it runs.
 
 Examples:
   python tools/demo.py
@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CONFIG = "projects/configs/occupancy/mini/htcl_egopose.py"
 CHECKPOINT = "pretrain/mini_htcl.pth"
 FINE_TUNING_LR = 2e-5
+# Enough to see a training at work; from scratch, enough to see its first results.
+ITERS, ITERS_FROM_SCRATCH = 20, 60
 # The mini configs take their data from here.
 DATA, DATA_VARIABLE = "data/mini", "MINI_KITTI_ROOT"
 
@@ -33,7 +35,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--data", default=DATA, help="mini data set (default: %(default)s)")
     parser.add_argument("--out", default="outputs/demo", help="results (default: %(default)s)")
-    parser.add_argument("--iters", type=int, default=60, help="training steps (default: 60)")
+    parser.add_argument(
+        "--iters",
+        type=int,
+        help=f"training steps (default: {ITERS}, from scratch {ITERS_FROM_SCRATCH})",
+    )
     parser.add_argument(
         "--from-scratch", action="store_true", help=f"do not start from {CHECKPOINT}"
     )
@@ -64,21 +70,23 @@ def main() -> None:
     """Runs all steps."""
     args = parse_args()
     work_dir = f"{args.out}/training"
-    trained = f"{work_dir}/iter_{args.iters}.pth"
-    # With the weight of the config so few steps only learn that most voxels are empty.
-    start, options = [], ["model.head.loss_weights.voxel_ce=1.0"]
     if not args.from_scratch and (ROOT / CHECKPOINT).is_file():
-        start = ["--load-from", CHECKPOINT]
+        iters, start = args.iters or ITERS, ["--load-from", CHECKPOINT]
         # Small steps: a trained network would be thrown back by those of a beginning.
         options = [f"optim_wrapper.optimizer.lr={FINE_TUNING_LR}"]
+    else:
+        iters, start = args.iters or ITERS_FROM_SCRATCH, []
+        # With the weight of the config so few steps only learn that most voxels are empty.
+        options = ["model.head.loss_weights.voxel_ce=1.0"]
+    trained = f"{work_dir}/iter_{iters}.pth"
     run("synthetic data set", ["python", "tools/make_mini_kitti.py", "--out", args.data], args.data)
     run(
-        f"training, {args.iters} steps",
+        f"training, {iters} steps",
         [
             "python", "tools/train.py", CONFIG, "--work-dir", work_dir, *start,
             # The next step evaluates; no need to do so twice.
-            "--cfg-options", f"train_cfg.max_iters={args.iters}",
-            f"train_cfg.val_begin={args.iters + 1}", *options,
+            "--cfg-options", f"train_cfg.max_iters={iters}",
+            f"train_cfg.val_begin={iters + 1}", *options,
         ],
         args.data,
     )  # fmt: skip

@@ -74,12 +74,14 @@ def test_starts_from_the_shipped_checkpoint(shipped, demo, load_tool):
     training = load_tool("train.py").parse_args(demo()[1][2:])
     assert training.load_from == load_tool("demo.py").CHECKPOINT
     assert training.cfg_options["optim_wrapper.optimizer.lr"] < 1e-4
+    assert training.cfg_options["train_cfg.max_iters"] == 20
 
 
 def test_from_scratch(shipped, demo, load_tool):
     training = load_tool("train.py").parse_args(demo("--from-scratch")[1][2:])
     assert training.load_from is None
     assert "optim_wrapper.optimizer.lr" not in training.cfg_options
+    assert training.cfg_options["train_cfg.max_iters"] == 60
 
 
 def test_stops_at_the_first_failure(load_tool, monkeypatch):
