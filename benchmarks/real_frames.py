@@ -6,7 +6,7 @@ is a check of data, geometry and losses, not a benchmark result: nothing general
 are given at the official 0.2 m and at 0.4 m.
 
 Example:
-  python benchmarks/real_frames.py --data /datasets/semantickitti --steps 300
+  python benchmarks/real_frames.py --data /datasets/semantickitti --steps 300 --amp
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--config", default=CONFIG, help="mini config (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=300, help="training steps (default: 300)")
     parser.add_argument("--score-only", action="store_true", help="score an earlier training")
+    parser.add_argument("--amp", action="store_true", help="train in bfloat16")
     parser.add_argument("--lr", type=float, default=2e-3, help="learning rate (default: 2e-3)")
     return parser.parse_args(argv)
 
@@ -116,6 +117,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     cfg.train_dataloader.batch_size = len(FRAMES)
     cfg.optim_wrapper.optimizer.update(lr=args.lr, weight_decay=0.0)
     cfg.train_cfg.update(max_iters=args.steps, val_interval=args.steps + 1)
+    if args.amp:
+        cfg.optim_wrapper.type = "BFloat16OptimWrapper"
     warmup = args.steps // 15
     cfg.param_scheduler[0].end = warmup
     cfg.param_scheduler[1].update(begin=warmup, end=args.steps)
