@@ -265,20 +265,26 @@ def plot(scores: dict[str, dict[str, list[float]]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(
-        1, len(METRICS), figsize=(20, 0.4 * len(scores) + 1.5), sharey=True
+    columns = 3
+    lines = -(-len(METRICS) // columns)
+    figure, grid = pyplot.subplots(
+        lines, columns, figsize=(13, lines * (0.26 * len(scores) + 0.9)), sharey=True
     )
     titles = [ROWS[name].title for name in scores]
-    for axis, (metric, words) in zip(axes, METRICS.items(), strict=True):
+    panels = grid.flatten()
+    for axis in panels[len(METRICS) :]:
+        axis.set_visible(False)
+    for axis, (metric, words) in zip(panels, METRICS.items(), strict=False):
         values = [scores[name][metric] for name in scores]
         axis.barh(titles, [np.mean(v) for v in values], color="#9db7d5")
         for row, runs in enumerate(values):
             axis.plot(runs, [row] * len(runs), "o", color="#1f3a5f", markersize=4)
         runs = [value for row in values for value in row]
         # From near the lowest run on: the differences are small beside the values.
-        axis.set_xlim(left=max(0.0, min(runs) - 0.5 * (max(runs) - min(runs)) - 0.1))
+        span = max(runs) - min(runs) or 0.1
+        axis.set_xlim(max(0.0, min(runs) - 0.5 * span), max(runs) + 0.1 * span)
         axis.set_xlabel(f"{words} (synthetic)")
-    axes[0].invert_yaxis()
+    panels[0].invert_yaxis()
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
