@@ -259,6 +259,8 @@ def test_wrong_settings_say_what_to_do():
         build(intrinsics="pixels")
     with pytest.raises(ValueError, match=r"sweep_map='full'.*output"):
         build(sweep_map="full")
+    with pytest.raises(ValueError, match=r"warped_feature='census'.*patches"):
+        build(warped_feature="census")
     with pytest.raises(ValueError, match="num_groups=2 with warped_feature='patches'"):
         build(warped_feature="patches", num_groups=2)
     with pytest.raises(ValueError, match="num_history=0"):

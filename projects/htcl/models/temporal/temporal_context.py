@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from htcl.models.layers.hourglass_encoder import HourglassEncoder
 from htcl.models.layers.recompute import recompute
 from htcl.models.temporal.patch_sweep import PatchSweep
-from htcl.models.temporal.plane_sweep import PlaneSweep
+from htcl.models.temporal.plane_sweep import REDUCTIONS, PlaneSweep
 from htcl.models.temporal.sweep_geometry import (
     feature_intrinsics,
     pixel_times_feature_size,
@@ -34,6 +34,7 @@ Config = Mapping[str, Any]
 
 INTRINSICS = ("pixel_times_feature_size", "feature")
 SWEEP_MAPS = ("matching", "output")
+WARPED_FEATURES = (*REDUCTIONS, "patches")
 # None already means: without affinity.
 _DEFAULT: Config = MappingProxyType({})
 _RELEASED_BINS = DepthBins(start=2.0, stop=58.0, step=0.5)
@@ -117,6 +118,7 @@ class TemporalContext(BaseModule):
             raise ValueError(f"num_history={num_history}: at least one history frame is needed")
         _check_choice("intrinsics", intrinsics, INTRINSICS)
         _check_choice("sweep_map", sweep_map, SWEEP_MAPS)
+        _check_choice("warped_feature", warped_feature, WARPED_FEATURES)
         self.num_history = num_history
         self.intrinsics = intrinsics
         self.sweep_map = sweep_map
