@@ -120,6 +120,7 @@ def test_depth_is_optional(build, scene):
 
 
 def test_auxiliary_weight(network, scene, monkeypatch):
+    monkeypatch.setattr(network, "auxiliary_weight", 1.0)
     whole = losses_of(network, scene[:1])
     monkeypatch.setattr(network, "auxiliary_weight", 0.25)
     quarter = losses_of(network, scene[:1])
