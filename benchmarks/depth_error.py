@@ -1,8 +1,9 @@
 """How well does each part of a trained network know the depth? Lidar of unseen streets tells.
 
-For the monocular, the stereo and the fused distribution: the median error of the most probable bin
-and the mean of -ln p(true bin), by distance. Cells without a lidar return do not count.
-A network of one image has a single distribution, which stands as the fused one.
+For each distribution, of one image, of stereo, of both (current, if the history corrects it) and
+the one that lifts the features (fused): the median error of the most probable bin and the mean of
+-ln p(true bin), by distance. Cells without a lidar return do not count. A network of one image has
+a single distribution, which stands as the fused one.
 
 Examples:
   python benchmarks/depth_error.py projects/configs/occupancy/mini/stereoscene.py CKPT
