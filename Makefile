@@ -5,7 +5,7 @@ export PYTHON
 export OMP_WAIT_POLICY ?= PASSIVE
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-slow lint format train-mini lock clean
+.PHONY: help setup demo test test-fast test-slow coverage lint format train-mini lock clean
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/:/' | column -t -s:
 
@@ -17,6 +17,14 @@ demo: setup      ## mini data set, short training, evaluation, pictures: the who
 
 test: setup      ## the test suite (under 15 minutes on 2 cores)
 	@$(BIN)/python -m pytest
+
+FAST := $(addprefix tests/test_,geometry ops losses datasets evaluation checkpoint visualization) \
+  $(wildcard tests/test_c*.py)
+test-fast: setup ## what takes no network: under two minutes
+	@$(BIN)/python -m pytest $(FAST)
+
+coverage: setup  ## the test suite with line coverage of the packages, at least 85 %
+	@$(BIN)/python -m pytest --cov=projects --cov-report=term:skip-covered --cov-fail-under=85
 
 test-slow: setup ## the long tests too: full-size network, real trainings
 	@$(BIN)/python -m pytest -m slow
@@ -32,14 +40,14 @@ format: setup    ## fix what ruff can fix
 MINI := projects/configs/occupancy/mini
 train-mini: setup ## make pretrain/mini_htcl.pth and its card: data, two trainings, scores
 	@$(BIN)/python tools/make_mini_kitti.py --out data/mini
-	@$(BIN)/python tools/train.py $(MINI)/stereoscene.py --amp --resume --cfg-options \
-	  train_cfg.max_iters=600 train_cfg.val_begin=601 param_scheduler.1.end=600
-	@$(BIN)/python tools/train.py $(MINI)/htcl_egopose.py --amp --resume \
-	  --load-from work_dirs/mini/stereoscene/iter_600.pth
-	@$(BIN)/python tools/publish_checkpoint.py $(MINI)/htcl_egopose.py \
-	  work_dirs/mini/htcl_egopose/iter_1000.pth pretrain/mini_htcl.pth --force --command "make train-mini" \
-	  --intro "The mini network of this project, trained on synthetic streets: 600 steps of stereoscene.py from \
-	ImageNet weights of the image backbone, then htcl_egopose.py from there, whose steps the table counts."
+	@$(BIN)/python tools/train.py $(MINI)/htcl_plus.py --work-dir work_dirs/mini/stereo_plus --amp --resume \
+	  --cfg-options num_history=0 model.temporal=None model.temporal_fusion=None max_iters=600 train_cfg.val_begin=601
+	@$(BIN)/python tools/train.py $(MINI)/htcl_plus.py --amp --resume \
+	  --load-from work_dirs/mini/stereo_plus/iter_600.pth
+	@$(BIN)/python tools/publish_checkpoint.py $(MINI)/htcl_plus.py \
+	  work_dirs/mini/htcl_plus/iter_1000.pth pretrain/mini_htcl.pth --force --command "make train-mini" \
+	  --intro "The mini network of this project, trained on synthetic streets: 600 steps without history from \
+	ImageNet weights of the image backbone, then the whole htcl_plus.py from there, whose steps the table counts."
 
 lock: setup      ## resolve requirements/lock.txt anew
 	@$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --python-version 3.11 --extra dev \

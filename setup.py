@@ -1,10 +1,14 @@
-"""Maps the package name ``htcl`` to ``projects/htcl``; everything else is in pyproject.toml."""
+"""Maps each package to its folder under ``projects``; everything else is in pyproject.toml."""
 
 from setuptools import find_packages, setup
 
-SOURCE = "projects/htcl"
+PACKAGES = ("htcl", "mini_kitti")
 
 setup(
-    packages=["htcl", *(f"htcl.{name}" for name in find_packages(SOURCE))],
-    package_dir={"htcl": SOURCE},
+    packages=[
+        name
+        for package in PACKAGES
+        for name in (package, *(f"{package}.{sub}" for sub in find_packages(f"projects/{package}")))
+    ],
+    package_dir={package: f"projects/{package}" for package in PACKAGES},
 )

@@ -33,84 +33,62 @@ import numpy as np
 from environment import describe_environment
 from tqdm import tqdm
 
+from htcl.files import atomic_write
+
 ROOT = Path(__file__).resolve().parents[1]
-CONFIGS = "projects/configs/occupancy/mini"
-LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+CONFIG = "projects/configs/occupancy/mini/htcl_plus.py"
 
 
 class Row(NamedTuple):
-    """One variant.
+    """One variant of the network.
 
     Attributes:
         title: Name in the table.
-        config: Mini config, without folder and suffix.
-        options: Overrides, as for ``--cfg-options``.
-        start: The network of the first stage that it starts from.
+        options: Overrides of the config, as for ``--cfg-options``.
+        start: The row whose network of the first stage it starts from.
     """
 
     title: str
-    config: str
     options: tuple[str, ...] = ()
-    start: str = "stereoscene"
-
-
-def _history(frames: int) -> tuple[str, ...]:
-    return (
-        f"model.temporal.num_history={frames}",
-        *(f"{loader}.dataset.num_history={frames}" for loader in LOADERS),
-    )
+    start: str = "stereo"
 
 
 TEMPORAL = "model.temporal"
 AFFINITY = f"{TEMPORAL}.affinity"
 LEFT_CAMERA = ("model.stereo=None", "model.depth_fusion=None")
+NO_HISTORY = (f"{TEMPORAL}=None", "model.temporal_fusion=None", "num_history=0")
 RELEASED = (
     f"{TEMPORAL}.pose.type=PoseNet",
     f"{TEMPORAL}.pose.trainable=False",
-    f"{TEMPORAL}.intrinsics=pixel_times_feature_size",
+    f"{TEMPORAL}.intrinsics=released",
     f"{TEMPORAL}.sweep_range=(0,48)",
-    f"{TEMPORAL}.discard_behind=False",
-    f"{TEMPORAL}.align_corners=True",
-    *(f"{loader}.dataset.pipeline.0.temporal_frames=resized" for loader in LOADERS),
+    f"{TEMPORAL}.behind=released",
+    "history_images=released",
 )
 ROWS = {
-    "mono": Row("one image", "htcl_mono", start="htcl_mono"),
-    "stereo": Row("stereo, no history", "stereoscene"),
-    "released": Row("released temporal geometry", "htcl_egopose", RELEASED),
-    "right": Row("right geometry", "htcl_egopose"),
+    "mono": Row("one image", (*LEFT_CAMERA, *NO_HISTORY), start="mono"),
+    "stereo": Row("stereo, no history", NO_HISTORY),
+    "released": Row("released temporal geometry", RELEASED),
+    "right": Row("right geometry"),
     "left_released": Row(
-        "left camera alone, released temporal geometry",
-        "htcl_egopose",
-        (*LEFT_CAMERA, *RELEASED),
-        start="htcl_mono",
+        "left camera alone, released temporal geometry", (*LEFT_CAMERA, *RELEASED), start="mono"
     ),
-    "left_right": Row(
-        "left camera alone, right geometry", "htcl_egopose", LEFT_CAMERA, start="htcl_mono"
-    ),
-    "no_affinity": Row("without affinity weights", "htcl_egopose", (f"{AFFINITY}=None",)),
-    "one_dilation": Row(
-        "without scale isolation", "htcl_egopose", (f"{AFFINITY}.dilations=(1,1,1)",)
-    ),
+    "left_right": Row("left camera alone, right geometry", LEFT_CAMERA, start="mono"),
+    "no_affinity": Row("without affinity weights", (f"{AFFINITY}=None",)),
+    "one_dilation": Row("without scale isolation", (f"{AFFINITY}.dilations=(1,1,1)",)),
     "shared_learner": Row(
-        "without multi-group contexts", "htcl_egopose", (f"{AFFINITY}.independent_learners=False",)
+        "without multi-group contexts", (f"{AFFINITY}.independent_learners=False",)
     ),
     "no_deformable": Row(
-        "without deformable refinement",
-        "htcl_egopose",
-        (f"{TEMPORAL}.refinement.deformable=False",),
+        "without deformable refinement", (f"{TEMPORAL}.refinement.deformable=False",)
     ),
-    "history_1": Row("one history frame", "htcl_egopose", _history(1)),
-    "history_2": Row("two history frames", "htcl_egopose", _history(2)),
+    "history_1": Row("one history frame", ("num_history=1",)),
+    "history_2": Row("two history frames", ("num_history=2",)),
     "correlation": Row(
         "correlation of learned features in place of patches",
-        "htcl_egopose",
-        (f"{TEMPORAL}.warped_feature=correlation",),
+        (f"{TEMPORAL}.volume.type=CorrelationVolume",),
     ),
-    "no_correction": Row(
-        "history does not correct the depth",
-        "htcl_egopose",
-        (f"{TEMPORAL}.depth_correction=False",),
-    ),
+    "no_correction": Row("history does not correct the depth", (f"{TEMPORAL}.depth_score=None",)),
 }
 METRICS = {
     "12.8m/IoU": "IoU to 12.8 m, %",
@@ -145,15 +123,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def run_start(config: str, args: argparse.Namespace) -> str:
-    """Trains a network of the first stage, unless it is there.
+def run_start(name: str, args: argparse.Namespace) -> str:
+    """Trains a row's network in the first stage, unless it is there.
 
     Returns:
         What went wrong, empty if nothing.
     """
-    if final_checkpoint(args, config).is_file():
+    if final_checkpoint(args, name).is_file():
         return ""
-    return _train(1, config, config, 0, args)
+    return _train(1, name, ROWS[name].options, 0, args)
 
 
 def run_one(name: str, seed: int, args: argparse.Namespace) -> str:
@@ -165,12 +143,11 @@ def run_one(name: str, seed: int, args: argparse.Namespace) -> str:
     row, folder = ROWS[name], stage_folder(args, 2) / name / f"seed_{seed}"
     if (folder / "depth.json").is_file():
         return ""
-    config = f"{CONFIGS}/{row.config}.py"
     start = final_checkpoint(args, row.start)
-    problem = _train(2, f"{name}/seed_{seed}", row.config, seed, args, start, row.options)
+    problem = _train(2, f"{name}/seed_{seed}", row.options, seed, args, start)
     if problem:
         return problem
-    what = [config, str(folder / f"iter_{args.steps[1]}.pth")]
+    what = [CONFIG, str(folder / f"iter_{args.steps[1]}.pth")]
     options = ["--cfg-options", *row.options] if row.options else []
     test = ["tools/test.py", *what, "--work-dir", str(folder)]
     depth = ["benchmarks/depth_error.py", *what, "--json", str(folder / "depth.json")]
@@ -182,23 +159,21 @@ def run_one(name: str, seed: int, args: argparse.Namespace) -> str:
 def _train(
     stage: int,
     name: str,
-    config: str,
+    options: tuple[str, ...],
     seed: int,
     args: argparse.Namespace,
     start: Path | None = None,
-    options: tuple[str, ...] = (),
 ) -> str:
     """Trains a network, or goes on where its training stopped."""
     steps, folder = args.steps[stage - 1], stage_folder(args, stage) / name
     schedule = (
-        f"train_cfg.max_iters={steps}",
+        f"max_iters={steps}",
         f"train_cfg.val_begin={steps + 1}",
-        f"param_scheduler.1.end={steps}",
-        "train_dataloader.batch_size=1",
+        "batch_size=1",
         "default_hooks.checkpoint.interval=100",
         "default_hooks.checkpoint.save_best=None",
     )
-    train = ["tools/train.py", f"{CONFIGS}/{config}.py", "--work-dir", str(folder)]
+    train = ["tools/train.py", CONFIG, "--work-dir", str(folder)]
     train += ["--seed", str(seed), "--amp", "--resume"]
     train += [] if start is None else ["--load-from", str(start)]
     return _run([*train, "--cfg-options", *schedule, *options], folder, args.threads)
@@ -225,9 +200,9 @@ def stage_folder(args: argparse.Namespace, stage: int) -> Path:
     return args.work_dir.resolve() / f"stage_{stage}_{steps}_steps"
 
 
-def final_checkpoint(args: argparse.Namespace, config: str) -> Path:
-    """What the first stage leaves."""
-    return stage_folder(args, 1) / config / f"iter_{args.steps[0]}.pth"
+def final_checkpoint(args: argparse.Namespace, name: str) -> Path:
+    """What the first stage leaves of a row."""
+    return stage_folder(args, 1) / name / f"iter_{args.steps[0]}.pth"
 
 
 def collect(args: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
@@ -321,8 +296,8 @@ def main(argv: list[str] | None = None) -> int:
         problems = _run_all("rows", run_one, runs, args)
     scores = collect(args)
     if scores:
-        args.work_dir.mkdir(parents=True, exist_ok=True)
-        (args.work_dir / "table.md").write_text(table(scores) + "\n")
+        with atomic_write(args.work_dir / "table.md", "w") as file:
+            file.write(table(scores) + "\n")
         plot(scores, args.work_dir / "ablation.png")
         print(
             f"{' + '.join(map(str, args.steps))} steps of one sample, synthetic mini data set, "

@@ -21,34 +21,29 @@ from pathlib import Path
 import numpy as np
 import torch
 from environment import describe_environment
-from mmdet3d.registry import DATASETS
-from mmengine.config import DictAction
 from mmengine.dataset import pseudo_collate
+from mmengine.registry import DATASETS
 from tqdm import tqdm
 
-from htcl.engine.runner import build_runner, load_config
+from htcl.command_line import add_cfg_options, count, tool_parser
+from htcl.config import load_config
+from htcl.engine.runner import build_runner
+from htcl.files import atomic_write
+from htcl.models.interfaces import required_inputs
 
 RANGES = ((2.0, 8.0), (8.0, 16.0), (16.0, 30.0), (30.0, 60.0))
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument("config", help="config file")
     parser.add_argument("checkpoint", help="its checkpoint")
-    parser.add_argument("--frames", type=int, default=10, help="validation frames (default: 10)")
+    parser.add_argument("--frames", type=count, default=10, help="validation frames (default: 10)")
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write the mean of -ln p over all cells there"
     )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="overrides of config keys, as in tools/train.py",
-    )
+    add_cfg_options(parser, "num_history=1")
     return parser.parse_args(argv)
 
 
@@ -58,19 +53,20 @@ def errors(model: torch.nn.Module, sample: dict) -> dict[tuple[str, tuple], tupl
 
     Args:
         model: The network, in eval mode.
-        sample: A sample with ``depth_map``.
+        sample: A sample with ``depth_maps``.
 
     Returns:
         (distribution, range) -> (absolute errors in metres, values of -ln p), one for each cell.
     """
     batch = model.data_preprocessor(pseudo_collate([sample]), False)["inputs"]
-    features = model.extract_feat(batch)
-    bins = model.loss_depth.target(batch["depth_map"])
+    depth = model.extract_feat(batch).depth
+    loss = next(loss for loss in model.losses if loss.on == "depth")
+    bins = loss.target(batch["depth_maps"].flatten(0, 1), tuple(depth.prob.shape[-2:]))
     known = bins >= 0
-    depths = model.loss_depth.depth_bins.values()
+    depths = loss.depth_bins.values()
     truth = depths[bins[known]]
     result = {}
-    for name, prob in {**features.unfused_depth, "fused": features.depth_prob}.items():
+    for name, prob in {**depth.unfused, "fused": depth.prob}.items():
         error = (depths[prob.argmax(dim=1)[known]] - truth).abs()
         chance = prob.gather(1, bins.clamp(min=0)[:, None])[:, 0][known]
         for near, far in RANGES:
@@ -85,10 +81,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     print(describe_environment())
     cfg = load_config(args.config, args.cfg_options)
-    # Validation frames, read as in training, which includes the lidar.
-    settings = {**cfg.train_dataloader.dataset, "sequences": cfg.val_dataloader.dataset.sequences}
     model = build_runner(cfg, checkpoint=args.checkpoint).model.eval()
-    dataset = DATASETS.build(settings)
+    # Validation frames with lidar, which only a training reads otherwise.
+    inputs = required_inputs(model, training=True)
+    dataset = DATASETS.build({**cfg.val_dataloader.dataset, "inputs": inputs})
     chosen = np.unique(np.linspace(0, len(dataset) - 1, args.frames).round().astype(int))
     found = defaultdict(list)
     for index in tqdm(chosen, unit="frame"):
@@ -105,7 +101,8 @@ def main(argv: list[str] | None = None) -> int:
         for (name, _), values in found.items():
             surprise[name] += [part for _, part in values]
         means = {name: float(np.concatenate(parts).mean()) for name, parts in surprise.items()}
-        args.json.write_text(json.dumps(means, indent=2) + "\n")
+        with atomic_write(args.json, "w") as file:
+            file.write(json.dumps(means, indent=2) + "\n")
     return 0
 
 

@@ -50,25 +50,22 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     os.chdir(ROOT)
     import torch
     from environment import describe_environment
-    from mmdet3d.registry import DATASETS, MODELS
     from mmengine.dataset import pseudo_collate
-    from mmengine.registry import init_default_scope
+    from mmengine.registry import DATASETS, MODELS, init_default_scope
 
-    from htcl.engine.runner import load_config
+    from htcl.config import load_config
+    from htcl.models.interfaces import required_inputs
 
     print(describe_environment(), flush=True)
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(0)
-    cfg = load_config(args.config)
+    facts = {"data_root": str(data), "history_stride": args.history_stride}
+    cfg = load_config(args.config, {**facts, "train_sequences": (args.sequence,)})
     init_default_scope(cfg.default_scope)
-    dataset_cfg = cfg.train_dataloader.dataset
-    dataset_cfg.update(
-        data_root=str(data),
-        sequences=(args.sequence,),
-        history_stride=args.history_stride,
-        check_files=False,
+    inputs = required_inputs(cfg.model, training=True)
+    dataset = DATASETS.build(
+        {**cfg.train_dataloader.dataset, "inputs": inputs, "check_files": False}
     )
-    dataset = DATASETS.build(dataset_cfg)
     names = [dataset.get_data_info(index)["frame"] for index in range(len(dataset))]
     batch = pseudo_collate([dataset[names.index(args.frame)]])
     model = MODELS.build(cfg.model).to(device)

@@ -12,7 +12,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-import copy
 import json
 import os
 import subprocess
@@ -22,13 +21,14 @@ from typing import Any
 
 import numpy as np
 from environment import describe_environment
-from mmengine.config import Config
 
-from htcl.datasets.labels import CLASS_NAMES
-from htcl.engine.runner import build_runner, load_config
+from htcl.config import load_config
+from htcl.datasets.specification import build_specification
+from htcl.engine.runner import build_runner
+from htcl.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = "projects/configs/occupancy/mini/htcl_egopose.py"
+CONFIG = "projects/configs/occupancy/mini/htcl_plus.py"
 SEQUENCE, FRAMES, SCANS = "00", (0, 5), 10
 
 
@@ -68,34 +68,28 @@ def make_ground_truth(data: Path, target: Path) -> None:
     subprocess.run(command, cwd=ROOT, check=True)
 
 
-def score(
-    cfg: Config, checkpoint: Path, scale: str, grid: tuple[int, int, int]
-) -> dict[str, float]:
-    """Scores the two frames at one resolution of the labels.
+def score(config: str, options: dict[str, Any], checkpoint: Path) -> dict[str, float]:
+    """Scores the two frames.
 
     Args:
-        cfg: Config of the training.
+        config: Config of the training.
+        options: Its overrides, with the specification of the labels.
         checkpoint: What it made.
-        scale: '1_1' (0.2 m, the benchmark's) or '1_2' (0.4 m).
-        grid: Voxels at that scale.
 
     Returns:
         Completion IoU, the mean over the classes that occur, their number, and the IoU of each, in
         per cent.
     """
-    cfg = copy.deepcopy(cfg)
-    cfg.model.grid_size = grid
+    cfg = load_config(config, options)
     cfg.custom_hooks = []
-    for step in cfg.test_dataloader.dataset.pipeline:
-        if step["type"] == "LoadVoxelLabels":
-            step["scale"] = scale
-    runner = build_runner(cfg, work_dir=cfg.work_dir, checkpoint=checkpoint)
+    runner = build_runner(cfg, checkpoint=checkpoint)
     metrics = runner.test()
     labels = [
         sample["data_samples"].gt_voxels.semantics for sample in runner.test_dataloader.dataset
     ]
+    specification = build_specification(cfg.specification)
     present = np.unique(np.concatenate([label.numpy().ravel() for label in labels]))
-    names = [CLASS_NAMES[index] for index in present if 0 < index < len(CLASS_NAMES)]
+    names = [specification.class_names[k] for k in specification.counted_classes if k in present]
     classes = {name: metrics[f"IoU_{name}"] for name in names}
     mean = float(np.mean(list(classes.values())))
     return {"IoU": metrics["IoU"], "mIoU_present": mean, "present": len(names), **classes}
@@ -110,30 +104,37 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
     print(describe_environment())
     data = args.work_dir / "data"
     make_ground_truth(args.data, data)
-    cfg = load_config(args.config)
-    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
-        loader.dataset.update(data_root=str(data), sequences=(SEQUENCE,))
-        loader.update(num_workers=0, persistent_workers=False)
-    cfg.train_dataloader.batch_size = len(FRAMES)
-    cfg.optim_wrapper.optimizer.update(lr=args.lr, weight_decay=0.0)
-    cfg.train_cfg.update(max_iters=args.steps, val_interval=args.steps + 1)
+    options = {
+        "work_dir": str(args.work_dir),
+        "data_root": str(data),
+        "train_sequences": (SEQUENCE,),
+        "val_sequences": (SEQUENCE,),
+        "num_workers": 0,
+        "batch_size": len(FRAMES),
+        "optim_wrapper.optimizer.lr": args.lr,
+        "optim_wrapper.optimizer.weight_decay": 0.0,
+        "max_iters": args.steps,
+        "train_cfg.val_interval": args.steps + 1,
+        "param_scheduler.0.end": args.steps // 15,
+        "param_scheduler.1.begin": args.steps // 15,
+        "default_hooks.checkpoint.interval": args.steps,
+        "default_hooks.checkpoint.save_best": None,
+    }
     if args.amp:
-        cfg.optim_wrapper.type = "BFloat16OptimWrapper"
-    warmup = args.steps // 15
-    cfg.param_scheduler[0].end = warmup
-    cfg.param_scheduler[1].update(begin=warmup, end=args.steps)
-    cfg.custom_hooks = [{"type": "ProgressBarHook"}]
-    cfg.default_hooks.checkpoint.update(interval=args.steps, save_best=None)
+        options["optim_wrapper.type"] = "BFloat16OptimWrapper"
     checkpoint = args.work_dir / f"iter_{args.steps}.pth"
     if not args.score_only:
-        build_runner(cfg, work_dir=args.work_dir).train()
-    cfg.work_dir = str(args.work_dir)
-    result = {
-        "steps": args.steps,
-        "0.4 m": score(cfg, checkpoint, "1_2", (128, 128, 16)),
-        "0.2 m": score(cfg, checkpoint, "1_1", (256, 256, 32)),
-    }
-    (args.work_dir / "scores.json").write_text(json.dumps(result, indent=2) + "\n")
+        cfg = load_config(args.config, options)
+        cfg.custom_hooks = [{"type": "ProgressBarHook"}]
+        build_runner(cfg).train()
+    result: dict[str, Any] = {"steps": args.steps}
+    for size in (0.4, 0.2):
+        grid = {"point_cloud_range": build_specification("SemanticKITTI").grid.range}
+        labels = {"base": "SemanticKITTI", "grid": {**grid, "voxel_size": size}}
+        changes = {**options, "specification": labels}
+        result[f"{size} m"] = score(args.config, changes, checkpoint)
+    with atomic_write(args.work_dir / "scores.json", "w") as file:
+        file.write(json.dumps(result, indent=2) + "\n")
     print(f"after {args.steps} steps, on the two frames that it was trained on:")
     for size in ("0.4 m", "0.2 m"):
         scores = result[size]

@@ -7,9 +7,9 @@ import json
 from argparse import Namespace
 
 import pytest
-from mmdet3d.registry import MODELS
-from mmengine.config import Config, DictAction
-from mmengine.registry import init_default_scope
+from mmengine.registry import MODELS, init_default_scope
+
+from htcl.config import load_config
 
 ROWS = (
     "mono",
@@ -39,12 +39,13 @@ def test_all_rows_are_here(ablation):
     assert tuple(ablation.ROWS) == ROWS
 
 
+def _config(ablation, repo_root, name):
+    return load_config(repo_root / ablation.CONFIG, ablation.ROWS[name].options)
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_row_builds(ablation, repo_root, name):
-    row = ablation.ROWS[name]
-    cfg = Config.fromfile(repo_root / ablation.CONFIGS / f"{row.config}.py")
-    pairs = [option.split("=", 1) for option in row.options]
-    cfg.merge_from_dict({key: DictAction._parse_iterable(value) for key, value in pairs})
+    cfg = _config(ablation, repo_root, name)
     init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model)
     frames = cfg.train_dataloader.dataset.num_history
@@ -55,21 +56,20 @@ def test_row_builds(ablation, repo_root, name):
 
 
 def test_released_row_is_released_in_the_temporal_branch_alone(ablation, repo_root):
-    """Every temporal key as in temporal_baseline.py, all else as in htcl_egopose.py."""
-    released, right = (
-        Config.fromfile(repo_root / ablation.CONFIGS / f"{name}.py").model
-        for name in ("temporal_baseline", "htcl_egopose")
-    )
-    cfg = Config.fromfile(repo_root / ablation.CONFIGS / "htcl_egopose.py")
-    pairs = [option.split("=", 1) for option in ablation.ROWS["released"].options]
-    cfg.merge_from_dict({key: DictAction._parse_iterable(value) for key, value in pairs})
-    row = cfg.model.to_dict()
+    """What temporal_baseline.py says of the history, all else as in the right row."""
+    released, right = (_config(ablation, repo_root, name) for name in ("released", "right"))
+    baseline = load_config((repo_root / ablation.CONFIG).with_name("temporal_baseline.py"))
+    changed = {"pose", "intrinsics", "sweep_range", "behind"}
     # The command line has lists where the config has tuples.
-    row["temporal"]["sweep_range"] = tuple(row["temporal"]["sweep_range"])
-    assert row.pop("temporal") == released.temporal.to_dict()
-    assert row == {k: v for k, v in right.to_dict().items() if k != "temporal"}
-    for loader in ablation.LOADERS:
-        assert cfg[loader].dataset.pipeline[0].temporal_frames == "resized"
+    released.model.temporal.sweep_range = tuple(released.model.temporal.sweep_range)
+    for key in changed:
+        assert released.model.temporal[key] == baseline.model.temporal[key]
+    assert released.history_images == baseline.history_images == "released"
+    parts = [cfg.model.to_dict() for cfg in (released, right)]
+    temporal = [part.pop("temporal") for part in parts]
+    assert parts[0] == parts[1]
+    kept = [{key: value for key, value in part.items() if key not in changed} for part in temporal]
+    assert kept[0] == kept[1]
 
 
 def test_table_has_mean_and_spread(ablation):
@@ -124,16 +124,16 @@ def test_failures_are_named(ablation, tmp_path, recorded):
 
 def test_rows_start_from_the_first_stage(ablation, tmp_path, recorded):
     args = _args(tmp_path)
-    assert ablation.run_start("stereoscene", args) == ""
+    assert ablation.run_start("stereo", args) == ""
     assert ablation.run_one("right", 2, args) == ""
     first, second, test, depth = recorded[0]
-    assert "--load-from" not in first
-    start = ablation.final_checkpoint(args, "stereoscene")
+    assert "--load-from" not in first and "model.temporal=None" in first
+    start = ablation.final_checkpoint(args, "stereo")
     assert second[second.index("--load-from") + 1] == str(start)
     for command, steps in ((first, 5), (second, 3)):
         # What was interrupted goes on, whatever it started from.
         assert "--resume" in command
-        assert f"train_cfg.max_iters={steps}" in command
+        assert f"max_iters={steps}" in command
     assert second[second.index("--seed") + 1] == "2"
     assert test[0] == "tools/test.py"
     assert depth[0] == "benchmarks/depth_error.py"

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from htcl.losses import DepthSupervision
+from htcl.models.scene_features import DepthEstimate
 
 BINS = {"start": 2.0, "stop": 12.0, "step": 1.0}
 
@@ -17,16 +18,16 @@ def test_errors_by_distance(repo_root, monkeypatch):
     """One cell at 4 m (bin 2), one at 10 m (bin 8), one without a return; all predicted as 5 m."""
     monkeypatch.syspath_prepend(str(repo_root / "benchmarks"))
     tool = importlib.import_module("depth_error")
-    depth_map = torch.zeros(1, 8, 24)
-    depth_map[0, 3, 4], depth_map[0, 3, 12] = 4.0, 10.0
+    depth_maps = torch.zeros(1, 1, 8, 24)
+    depth_maps[..., 3, 4], depth_maps[..., 3, 12] = 4.0, 10.0
     prob = torch.full((1, 10, 1, 3), 0.05)
     prob[:, 3] = 0.5
     prob[:, 2] = 0.1
-    features = SimpleNamespace(depth_prob=prob, unfused_depth={"mono": prob})
+    depth = DepthEstimate(prob, prob, {"mono": prob})
     model = SimpleNamespace(
-        data_preprocessor=lambda data, training: {"inputs": {"depth_map": depth_map}},
-        extract_feat=lambda batch: features,
-        loss_depth=DepthSupervision(BINS),
+        data_preprocessor=lambda data, training: {"inputs": {"depth_maps": depth_maps}},
+        extract_feat=lambda batch: SimpleNamespace(depth=depth),
+        losses=[DepthSupervision(BINS)],
     )
     found = tool.errors(model, {"inputs": torch.zeros(1)})
     assert {name for name, _ in found} == {"mono", "fused"}

@@ -16,20 +16,31 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmengine.config import DictAction
+from htcl.command_line import add_cfg_options, count, run_tool, tool_parser
 
 if TYPE_CHECKING:
     import numpy as np
     from mmengine.config import Config
 
-LABEL_FACTORS = {"1_1": 1, "1_2": 2}
+    from htcl.datasets.occupancy_dataset import OccupancyDataset
+
+AUGMENTATIONS = {
+    "bev": {
+        "type": "BEVAugmentation",
+        "flip_x_prob": 0.5,
+        "flip_y_prob": 0.5,
+        "rotation": (-22.5, 22.5),
+        "scale": (0.95, 1.05),
+    },
+    "photo": {"type": "PhotometricJitter", "prob": 1.0},
+}
+# Image pixels that a feature cell is wide, in the shipped networks.
+FEATURE_STRIDE = 8
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument("config", help="config file")
     parser.add_argument(
         "--split", choices=("train", "val", "test"), default="train", help="default: train"
@@ -44,12 +55,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--start", type=int, default=0, metavar="N", help="skip the first N samples"
     )
     parser.add_argument(
-        "--every", type=int, default=1, metavar="N", help="show every N-th sample only"
+        "--every", type=count, default=1, metavar="N", help="show every N-th sample only"
     )
     parser.add_argument(
         "--augment",
         nargs="+",
-        choices=("bev", "photo"),
+        choices=tuple(AUGMENTATIONS),
         default=[],
         help="add augmentations that the config does not have: flip, turn and scale seen from "
         "above; brightness, contrast, colour",
@@ -58,111 +69,89 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--row-height", type=int, default=240, metavar="PX", help="size (default: 240)"
     )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="overrides of config keys, e.g. data_root=...",
-    )
+    add_cfg_options(parser, "data_root=...")
     args = parser.parse_args(argv)
-    if args.max_frames < 0 or args.start < 0 or args.every < 1 or args.row_height < 60:
-        parser.error("--max-frames and --start are 0 or more, --every 1, --row-height 60 or more")
+    if args.max_frames < 0 or args.start < 0 or args.row_height < 60:
+        parser.error("--max-frames and --start are 0 or more, --row-height 60 or more")
     args.out = args.out or Path("outputs/browse") / Path(args.config).stem / args.split
     return args
 
 
-def build_dataset(cfg: Config, split: str, augment: list[str]) -> Any:
-    """Builds the data set of a split, with added augmentations."""
-    from mmdet3d.registry import DATASETS
-    from mmengine.registry import init_default_scope
+def build_dataset(cfg: Config, split: str, augment: list[str]) -> OccupancyDataset:
+    """Builds the data set of a split, with added augmentations.
 
-    init_default_scope(cfg.get("default_scope", "mmdet3d"))
+    Raises:
+        InvalidValueError: If the config has no such data set.
+    """
+    from mmengine.registry import DATASETS, init_default_scope
+
+    from htcl.errors import InvalidValueError
+    from htcl.models.interfaces import required_inputs
+
+    init_default_scope(cfg.get("default_scope", "mmengine"))
     key = "submission_dataloader" if split == "test" else f"{split}_dataloader"
     if key not in cfg:
-        raise ValueError(f"the config has no {key}, which --split {split} shows")
+        raise InvalidValueError(f"the config has no {key}, which --split {split} shows")
     dataset = cfg[key].dataset
-    if augment:
-        dataset.pipeline = add_augmentations(list(dataset.pipeline), augment)
-    return DATASETS.build(dataset)
-
-
-def add_augmentations(pipeline: list[dict], augment: list[str]) -> list[dict]:
-    """Puts augmentations before the last step, unless the pipeline has them."""
-    scale = next((s.get("scale", "1_1") for s in pipeline if s["type"] == "LoadVoxelLabels"), "1_1")
-    factor = LABEL_FACTORS.get(scale)
-    if factor is None:
-        raise ValueError(f"--augment bev cannot resample labels of scale {scale}")
-    grid = {"voxel_size": 0.2 * factor, "size": tuple(n // factor for n in (256, 256, 32))}
-    steps = {
-        "bev": {
-            "type": "BEVAugmentation",
-            "flip_x_prob": 0.5,
-            "flip_y_prob": 0.5,
-            "rotation": (-22.5, 22.5),
-            "scale": (0.95, 1.05),
-            "grid": grid,
-        },
-        "photo": {"type": "PhotometricJitter", "prob": 1.0},
+    present = list(dataset.get("augmentations", []))
+    types = {step["type"] for step in present}
+    added = [AUGMENTATIONS[name] for name in augment if AUGMENTATIONS[name]["type"] not in types]
+    changes = {
+        "augmentations": [*present, *added],
+        # Augmentation is for training, whatever the split.
+        "test_mode": bool(dataset.get("test_mode")) and not added,
+        "inputs": required_inputs(cfg.model, training=split == "train"),
     }
-    present = {step["type"] for step in pipeline}
-    added = [steps[name] for name in augment if steps[name]["type"] not in present]
-    return [*pipeline[:-1], *added, pipeline[-1]]
+    return DATASETS.build({**dataset, **changes})
 
 
 def depth_target(cfg: Config, inputs: dict[str, Any]) -> np.ndarray | None:
-    """Depth in metres that the config's depth loss asks of each feature cell, 0 = none, (h, w)."""
-    loss = cfg.model.get("loss_depth")
-    if loss is None or "depth_map" not in inputs:
-        return None
-    from mmdet3d.registry import MODELS
+    """Depth that the config's depth loss asks of the feature cells, metres, 0 = none, (N, h, w)."""
+    from mmengine.registry import MODELS
 
-    supervision = MODELS.build(loss)
-    bins = supervision.target(inputs["depth_map"][None])[0].numpy()
+    losses = [loss for loss in cfg.model.losses if loss["type"] == "DepthSupervision"]
+    if not losses or "depth_maps" not in inputs:
+        return None
+    loss = MODELS.build({**losses[0], "depth_bins": cfg.model.depth_bins})
+    height, width = (side // FEATURE_STRIDE for side in inputs["cameras"].size)
+    bins = loss.target(inputs["depth_maps"], (height, width)).numpy()
     # A bin stands for the depth of its middle.
-    middle = supervision.first_edge + (bins + 0.5) * supervision.depth_bins.step
+    middle = loss.first_edge + (bins + 0.5) * loss.depth_bins.step
     return (middle * (bins >= 0)).astype("float32")
 
 
-def browse(args: argparse.Namespace) -> int:
-    """Writes the pictures; returns their number."""
+def browse(args: argparse.Namespace) -> None:
+    """Writes the pictures."""
     from mmengine.runner import set_random_seed
-    from PIL import Image
     from tqdm import tqdm
 
-    from htcl.engine.runner import load_config
+    from htcl.config import load_config
+    from htcl.engine.runner import config_errors
+    from htcl.errors import InvalidValueError
+    from htcl.visualization.saving import save_picture
     from htcl.visualization.training_sample import render_training_sample
 
     cfg = load_config(args.config, args.cfg_options)
-    dataset = build_dataset(cfg, args.split, args.augment)
+    with config_errors(cfg):
+        dataset = build_dataset(cfg, args.split, args.augment)
     set_random_seed(args.seed)
     indices = range(args.start, len(dataset), args.every)
     indices = indices[: args.max_frames] if args.max_frames else indices
     if not indices:
-        raise ValueError(f"--start {args.start}: the split has {len(dataset)} samples only")
+        raise InvalidValueError(f"--start {args.start}: the split has {len(dataset)} samples only")
     for index in tqdm(indices, desc="pictures", unit="sample"):
         sample = dataset[index]
         inputs, data_sample = sample["inputs"], sample["data_samples"]
         picture = render_training_sample(
             inputs, data_sample, depth_target(cfg, inputs), args.row_height
         )
-        target = args.out / data_sample.sequence / f"{data_sample.frame}.png"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(target)
-    return len(indices)
+        save_picture(picture, args.out / data_sample.sequence / f"{data_sample.frame}.png")
+    print(f"{len(indices)} pictures in {args.out}")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns the exit status."""
-    args = parse_args(argv)
-    try:
-        written = browse(args)
-    except (FileNotFoundError, KeyError, ValueError) as error:
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"browse_dataset: {message}", file=sys.stderr)
-        return 1
-    print(f"{written} pictures in {args.out}")
-    return 0
+    """Runs the tool; returns the exit status."""
+    return run_tool("browse_dataset", browse, parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -12,14 +12,14 @@ import argparse
 import sys
 from pathlib import Path
 
+from htcl.command_line import run_tool, tool_parser
+
 DEFAULT_CONFIG = "projects/configs/occupancy/semantickitti/temporal_baseline.py"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument("source", type=Path, metavar="IN.pth", help="checkpoint to read")
     parser.add_argument("target", type=Path, metavar="OUT.pth", help="checkpoint to write")
     parser.add_argument("--reverse", action="store_true", help="from our names to the released")
@@ -38,20 +38,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Runs the conversion; returns the exit status."""
-    args = parse_args(argv)
+def convert(args: argparse.Namespace) -> None:
+    """Converts and reports."""
     from htcl.checkpoint.conversion import convert_file
 
-    try:
-        report = convert_file(
-            args.source, args.target, args.config, reverse=args.reverse, use_ema=args.ema
-        )
-    except (FileNotFoundError, ValueError) as error:
-        print(f"convert_checkpoint: {error}", file=sys.stderr)
-        return 1
+    report = convert_file(
+        args.source, args.target, args.config, reverse=args.reverse, use_ema=args.ema
+    )
     print(report)
-    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the tool; returns the exit status."""
+    return run_tool("convert_checkpoint", convert, parse_args(argv))
 
 
 if __name__ == "__main__":

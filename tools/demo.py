@@ -18,8 +18,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from htcl.command_line import count, run_tool, tool_parser
+from htcl.errors import UserError
+
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = "projects/configs/occupancy/mini/htcl_egopose.py"
+CONFIG = "projects/configs/occupancy/mini/htcl_plus.py"
 CHECKPOINT = "pretrain/mini_htcl.pth"
 FINE_TUNING_LR = 2e-5
 # Enough to see a training at work; from scratch, enough to see its first results.
@@ -28,22 +31,20 @@ ITERS, ITERS_FROM_SCRATCH = 20, 60
 DATA, DATA_VARIABLE = "data/mini", "MINI_KITTI_ROOT"
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument("--data", default=DATA, help="mini data set (default: %(default)s)")
     parser.add_argument("--out", default="outputs/demo", help="results (default: %(default)s)")
     parser.add_argument(
         "--iters",
-        type=int,
+        type=count,
         help=f"training steps (default: {ITERS}, from scratch {ITERS_FROM_SCRATCH})",
     )
     parser.add_argument(
         "--from-scratch", action="store_true", help=f"do not start from {CHECKPOINT}"
     )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def run(title: str, command: list[str], data: str) -> None:
@@ -55,7 +56,7 @@ def run(title: str, command: list[str], data: str) -> None:
         data: Where the mini configs find their data.
 
     Raises:
-        SystemExit: If the command fails; its own output says why.
+        UserError: If the command fails; its own output says why.
     """
     place = f"{DATA_VARIABLE}={shlex.quote(data)} " if data != DATA else ""
     print(f"\n== {title}\n$ {place}{shlex.join(command)}", flush=True)
@@ -63,12 +64,11 @@ def run(title: str, command: list[str], data: str) -> None:
     environment = {**os.environ, DATA_VARIABLE: data}
     status = subprocess.run(program, cwd=ROOT, check=False, env=environment).returncode
     if status != 0:
-        raise SystemExit(f"demo: step '{title}' failed with status {status}")
+        raise UserError(f"step '{title}' failed with status {status}")
 
 
-def main() -> None:
+def demo(args: argparse.Namespace) -> None:
     """Runs all steps."""
-    args = parse_args()
     work_dir = f"{args.out}/training"
     if not args.from_scratch and (ROOT / CHECKPOINT).is_file():
         iters, start = args.iters or ITERS, ["--load-from", CHECKPOINT]
@@ -77,7 +77,7 @@ def main() -> None:
     else:
         iters, start = args.iters or ITERS_FROM_SCRATCH, []
         # With the weight of the config so few steps only learn that most voxels are empty.
-        options = ["model.head.loss_weights.voxel_ce=1.0"]
+        options = ["voxel_ce_weight=1.0"]
     trained = f"{work_dir}/iter_{iters}.pth"
     run("synthetic data set", ["python", "tools/make_mini_kitti.py", "--out", args.data], args.data)
     run(
@@ -133,5 +133,10 @@ Next:
     )
 
 
+def main(argv: list[str] | None = None) -> int:
+    """Runs the tool; returns the exit status."""
+    return run_tool("demo", demo, parse_args(argv))
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

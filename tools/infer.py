@@ -16,16 +16,14 @@ import argparse
 import sys
 import time
 
-from mmengine.config import DictAction
+from htcl.command_line import add_cfg_options, count, run_tool, tool_parser
 
 FORMATS = ("npz", "label", "ply", "png")
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument("config", help="config file")
     parser.add_argument("checkpoint", help="checkpoint, ours or a released one")
     source = "image, folder of images, several images, or video"
@@ -52,38 +50,23 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         default=["npz", "png"],
         help="files of each frame (default: npz png)",
     )
-    parser.add_argument("--batch-size", type=_positive, default=1, metavar="N")
+    parser.add_argument("--batch-size", type=count, default=1, metavar="N")
     parser.add_argument(
         "--history-stride",
-        type=_positive,
+        type=count,
         metavar="N",
         help="distance of the history frames (default: the config's)",
     )
     parser.add_argument(
-        "--every", type=_positive, default=1, metavar="N", help="predict every N-th frame only"
+        "--every", type=count, default=1, metavar="N", help="predict every N-th frame only"
     )
-    parser.add_argument(
-        "--max-frames", type=_positive, metavar="N", help="predict at most N frames"
-    )
+    parser.add_argument("--max-frames", type=count, metavar="N", help="predict at most N frames")
     parser.add_argument(
         "--row-height", type=int, default=340, metavar="PX", help="size of pictures (default: 340)"
     )
     parser.add_argument("--device", help="such as cpu or cuda:0 (default: a GPU if there is one)")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="overrides of config keys",
-    )
+    add_cfg_options(parser, "model.temporal=None model.temporal_fusion=None")
     return parser.parse_args(argv)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value
 
 
 def run(args: argparse.Namespace) -> None:
@@ -122,16 +105,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns the exit status."""
-    args = parse_args(argv)
-    try:
-        run(args)
-    except (FileNotFoundError, KeyError, ValueError, RuntimeError) as error:
-        # The text of a KeyError is its argument; str() would put it in quotes.
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"infer: {message}", file=sys.stderr)
-        return 1
-    return 0
+    """Runs the tool; returns the exit status."""
+    return run_tool("infer", run, parse_args(argv))
 
 
 if __name__ == "__main__":

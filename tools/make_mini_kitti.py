@@ -51,7 +51,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Make what is missing and say where it is."""
     args = parse_args(arguments)
-    from htcl.datasets.mini import DEFAULT_SEQUENCES, MiniKittiSettings, make_mini_kitti
+    from mini_kitti import DEFAULT_SEQUENCES, MiniKittiSettings, make_mini_kitti
 
     start = time.perf_counter()
     changes = {

@@ -18,23 +18,22 @@ import json
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
+from htcl.command_line import add_cfg_options, count, run_tool, tool_parser
+from htcl.files import atomic_write
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument("config", help="config file")
     parser.add_argument(
         "--size",
-        type=int,
+        type=count,
         nargs=2,
         metavar=("H", "W"),
         help="size of the network image (default: the config's)",
     )
-    parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="default: 1")
+    parser.add_argument("--batch-size", type=count, default=1, metavar="N", help="default: 1")
     parser.add_argument(
         "--device",
         default="none",
@@ -44,29 +43,21 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--amp", choices=("float16", "bfloat16"), help="with --device cuda: in half precision"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to FILE")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="overrides of config keys",
-    )
+    add_cfg_options(parser, "model.temporal=None model.temporal_fusion=None")
     args = parser.parse_args(argv)
-    if args.batch_size < 1 or (args.size is not None and min(args.size) < 1):
-        parser.error("--batch-size and --size must be positive")
     if args.amp and not args.device.startswith("cuda"):
         parser.error("--amp needs --device cuda")
     return args
 
 
-def run(args: argparse.Namespace) -> None:
+def report(args: argparse.Namespace) -> None:
     """Measures and prints."""
+    from htcl.config import load_config
     from htcl.engine.model_statistics import (
         format_statistics,
         machine_versions,
         measure,
     )
-    from htcl.engine.runner import load_config
     from htcl.engine.synthetic_input import set_input_size
 
     cfg = load_config(args.config, args.cfg_options)
@@ -79,22 +70,15 @@ def run(args: argparse.Namespace) -> None:
         print(f"{name:<11} {value}")
     print(format_statistics(found))
     if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
         content = {"config": str(args.config), "machine": machine, **found.as_dict()}
-        args.json.write_text(json.dumps(content, indent=2) + "\n")
+        with atomic_write(args.json, "w") as file:
+            file.write(json.dumps(content, indent=2) + "\n")
         print(f"numbers: {args.json}")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns the exit status."""
-    args = parse_args(argv)
-    try:
-        run(args)
-    except (FileNotFoundError, KeyError, ValueError, RuntimeError) as error:
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"model_info: {message}", file=sys.stderr)
-        return 1
-    return 0
+    """Runs the tool; returns the exit status."""
+    return run_tool("model_info", report, parse_args(argv))
 
 
 if __name__ == "__main__":

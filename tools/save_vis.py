@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmengine.config import DictAction
+from htcl.command_line import add_cfg_options, count, run_tool, tool_parser
 
 if TYPE_CHECKING:
     from mmengine.runner import Runner
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument("config", help="config file")
     parser.add_argument("checkpoint", help="checkpoint, ours or a released one")
     parser.add_argument("--eval", help="accepted for the release's commands and ignored")
@@ -40,28 +38,21 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         choices=("train", "val", "test"),
         help="split to predict (default: that of the config's test_dataloader)",
     )
-    parser.add_argument("--max-frames", type=int, metavar="N", help="stop after N frames")
+    parser.add_argument("--max-frames", type=count, metavar="N", help="stop after N frames")
     parser.add_argument("--work-dir", help="logs (default: work_dirs/<folder>/<config>)")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="overrides of config keys, e.g. test_dataloader.num_workers=0",
-    )
-    args = parser.parse_args(argv)
-    if args.max_frames is not None and args.max_frames < 1:
-        parser.error(f"--max-frames must be at least 1, got {args.max_frames}")
-    return args
+    add_cfg_options(parser, "test_dataloader.num_workers=0")
+    return parser.parse_args(argv)
 
 
 def prepare_runner(args: argparse.Namespace) -> Runner:
     """Builds the runner whose test_dataloader gives the frames of the chosen split."""
-    from htcl.engine.runner import build_runner, load_config
+    from htcl.config import load_config
+    from htcl.engine.runner import build_runner
+    from htcl.errors import InvalidValueError
 
     cfg = load_config(args.config, args.cfg_options)
     if args.split == "train":
-        # The pipeline of validation: pictures show what the network predicts, not augmentation.
+        # As in validation: pictures show what the network predicts, not augmentation.
         trained = cfg.train_dataloader.dataset
         cfg.test_dataloader = cfg.val_dataloader.copy()
         cfg.test_dataloader.dataset.split = "train"
@@ -70,7 +61,9 @@ def prepare_runner(args: argparse.Namespace) -> Runner:
         # The hidden test sequences have a loader of their own: they have no labels.
         key = "val_dataloader" if args.split == "val" else "submission_dataloader"
         if key not in cfg:
-            raise ValueError(f"{args.config} has no {key}, which --split {args.split} predicts")
+            raise InvalidValueError(
+                f"{args.config} has no {key}, which --split {args.split} predicts"
+            )
         cfg.test_dataloader = cfg[key]
     return build_runner(cfg, work_dir=args.work_dir, checkpoint=args.checkpoint)
 
@@ -101,21 +94,24 @@ def save_results(model: Any, loader: Any, out: Path, max_frames: int | None = No
     return saved
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns the exit status."""
-    args = parse_args(argv)
+def run(args: argparse.Namespace) -> None:
+    """Predicts and saves."""
+    from htcl.engine.runner import config_errors
     from htcl.visualization.result_folder import mark_latest
 
     out = Path(args.out or f"outputs/vis/{Path(args.config).stem}/{time.strftime('%Y%m%d_%H%M%S')}")
-    try:
-        runner = prepare_runner(args)
-        saved = save_results(runner.model, runner.test_dataloader, out, args.max_frames)
-    except (FileNotFoundError, KeyError, ValueError, RuntimeError) as error:
-        print(f"save_vis: {error}", file=sys.stderr)
-        return 1
+    runner = prepare_runner(args)
+    with config_errors(runner.cfg):
+        # The property builds the data set, which looks for its files.
+        loader = runner.test_dataloader
+    saved = save_results(runner.model, loader, out, args.max_frames)
     mark_latest(out)
     print(f"{saved} result files in {out}\nnext: python tools/visualization.py")
-    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the tool; returns the exit status."""
+    return run_tool("save_vis", run, parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -59,7 +59,8 @@ if [[ ! -x .venv/bin/uv ]]; then
   .venv/bin/python -m pip install --quiet --disable-pip-version-check "$uv_pin" || fail "could not install $uv_pin from the package index"
 fi
 export VIRTUAL_ENV="$PWD/.venv"
-.venv/bin/uv pip sync requirements/lock.txt || fail "installing requirements/lock.txt failed (the lines above say why); run the command again to go on"
+# Compiled here, once: where Python may not write its caches, every start would compile torch and all others anew.
+.venv/bin/uv pip sync --compile-bytecode requirements/lock.txt || fail "installing requirements/lock.txt failed (the lines above say why); run the command again to go on"
 .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable . || fail "installing the htcl package failed"
 echo "$fingerprint" >"$stamp"
 echo "setup: done."

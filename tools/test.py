@@ -13,14 +13,13 @@ import json
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
+from htcl.command_line import add_cfg_options, run_tool, tool_parser
+from htcl.files import atomic_write
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument("config", help="config file")
     parser.add_argument("checkpoint", help="checkpoint, ours or a released one")
     parser.add_argument("--work-dir", help="logs (default: work_dirs/<folder>/<config>)")
@@ -29,42 +28,37 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the metrics to FILE")
     parser.add_argument("--eval", help="accepted for the release's commands and ignored")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="overrides of config keys, e.g. test_dataloader.num_workers=0",
-    )
+    add_cfg_options(parser, "test_dataloader.num_workers=0")
     parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none")
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Runs the evaluation; returns the exit status."""
-    args = parse_args(argv)
+def evaluate(args: argparse.Namespace) -> None:
+    """Runs the evaluation."""
     from mmengine.dist import is_main_process
 
-    from htcl.engine.runner import build_runner, load_config
+    from htcl.config import load_config
+    from htcl.engine.runner import build_runner, config_errors
 
-    try:
-        cfg = load_config(args.config, args.cfg_options)
-        if args.out:
-            hook = {"type": "PredictionWriterHook", "out_dir": args.out}
-            cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
-        runner = build_runner(
-            cfg, work_dir=args.work_dir, launcher=args.launcher, checkpoint=args.checkpoint
-        )
+    cfg = load_config(args.config, args.cfg_options)
+    if args.out:
+        hook = {"type": "PredictionWriterHook", "out_dir": args.out}
+        cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
+    runner = build_runner(
+        cfg, work_dir=args.work_dir, launcher=args.launcher, checkpoint=args.checkpoint
+    )
+    with config_errors(cfg):
         # The property builds the data set, which looks for its files.
         _ = runner.test_loop
-    except (FileNotFoundError, ValueError, RuntimeError) as error:
-        print(f"test: {error}", file=sys.stderr)
-        return 1
     metrics = runner.test()
     if args.json and is_main_process():
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(metrics, indent=2) + "\n")
-    return 0
+        with atomic_write(args.json, "w") as file:
+            file.write(json.dumps(metrics, indent=2) + "\n")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the tool; returns the exit status."""
+    return run_tool("test", evaluate, parse_args(argv))
 
 
 if __name__ == "__main__":

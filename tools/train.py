@@ -11,17 +11,21 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import functools
+import os
 import shlex
 import sys
+from typing import TYPE_CHECKING
 
-from mmengine.config import Config, DictAction
+from htcl.command_line import add_cfg_options, run_tool, tool_parser
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument("config", help="config file")
     parser.add_argument(
         "--work-dir", help="logs and checkpoints (default: work_dirs/<folder>/<config>)"
@@ -46,13 +50,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         choices=("bfloat16", "float16"),
         help="automatic mixed precision; float16 needs a GPU (default type: bfloat16)",
     )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="overrides of config keys, e.g. model.temporal.num_history=2",
-    )
+    add_cfg_options(parser, "model.temporal.num_history=2")
     parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none")
     return parser.parse_args(argv)
 
@@ -61,7 +59,7 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
     """Writes the command line's choices into ``cfg``.
 
     Raises:
-        RuntimeError: If float16 is asked for without a GPU.
+        InvalidValueError: If float16 is asked for without a GPU.
     """
     if args.resume == "auto":
         from mmengine.runner import find_latest_checkpoint
@@ -82,38 +80,74 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
     elif args.amp == "float16":
         import torch
 
+        from htcl.errors import InvalidValueError
+
         if not torch.cuda.is_available():
-            raise RuntimeError("--amp float16 needs a GPU; on a CPU choose --amp bfloat16")
+            raise InvalidValueError("--amp float16 needs a GPU; on a CPU choose --amp bfloat16")
         cfg.optim_wrapper.type = "AmpOptimWrapper"
         cfg.optim_wrapper.dtype = "float16"
         cfg.optim_wrapper.loss_scale = "dynamic"
 
 
-def resume_command(argv: list[str], work_dir: str) -> str:
-    """The command that goes on with an interrupted run."""
-    args = [arg for arg in argv if arg != "--resume"]
-    if not any(arg.startswith("--work-dir") for arg in args):
-        args += ["--work-dir", work_dir]
-    return shlex.join(["python", "tools/train.py", *args, "--resume"])
+def resume_command(argv: list[str], work_dir: str, newest: str | None = None) -> str:
+    """The command that goes on with an interrupted run.
 
+    Args:
+        argv: The run's arguments.
+        work_dir: Its work dir.
+        newest: The newest checkpoint in there; None if there is none.
 
-def main(argv: list[str] | None = None) -> int:
-    """Runs the training; returns the exit status."""
-    argv = sys.argv[1:] if argv is None else argv
+    Returns:
+        A command line, through the launching script if the run has several processes.
+    """
     args = parse_args(argv)
+    words = [args.config, "--work-dir", args.work_dir or work_dir]
+    for option in ("load_from", "seed", "amp"):
+        value = getattr(args, option)
+        if value is not None:
+            words += [f"--{option.replace('_', '-')}", str(value)]
+    if args.cfg_options:
+        words += ["--cfg-options", *args.cfg_options]
+    # Without a checkpoint of its own the run begins again where it began.
+    begun_from = args.resume if newest is None and args.resume not in (None, "auto") else None
+    words += ["--resume", *([begun_from] if begun_from else [])]
+    return _start_command(args.launcher, words)
+
+
+def _start_command(launcher: str, words: list[str]) -> str:
+    """The command that gives ``words`` to this tool under a launcher."""
+    given = os.environ.get
+    if launcher == "pytorch":
+        processes = given("LOCAL_WORLD_SIZE", given("WORLD_SIZE", "1"))
+        places = [
+            f"{name}={shlex.quote(os.environ[name])} "
+            for name in ("NNODES", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
+            if given("NNODES", "1") != "1" and name in os.environ
+        ]
+        return "".join(places) + shlex.join(["bash", "run.sh", words[0], processes, *words[1:]])
+    if launcher == "slurm":
+        job = [given("SLURM_JOB_PARTITION", "PARTITION"), given("SLURM_JOB_NAME", "htcl")]
+        command = shlex.join(["bash", "tools/slurm_train.sh", *job, *words])
+        return f"GPUS={given('SLURM_NTASKS', '1')} {command}"
+    if launcher == "mpi":
+        start = ["mpirun", "-n", given("OMPI_COMM_WORLD_SIZE", "1")]
+        return shlex.join([*start, "python", "tools/train.py", *words, "--launcher", "mpi"])
+    return shlex.join(["python", os.path.relpath(__file__), *words])
+
+
+def train(args: argparse.Namespace, argv: list[str]) -> int:
+    """Runs the training; returns the exit status."""
     from mmengine.runner import find_latest_checkpoint
 
-    from htcl.engine.runner import build_runner, load_config
+    from htcl.config import load_config
+    from htcl.engine.runner import build_runner, config_errors
 
-    try:
-        cfg = load_config(args.config, args.cfg_options)
-        apply_args(cfg, args)
-        runner = build_runner(cfg, work_dir=args.work_dir, launcher=args.launcher)
+    cfg = load_config(args.config, args.cfg_options)
+    apply_args(cfg, args)
+    runner = build_runner(cfg, work_dir=args.work_dir, launcher=args.launcher)
+    with config_errors(cfg):
         # The property builds the data set, which looks for its files.
         _ = runner.train_loop
-    except (FileNotFoundError, ValueError, RuntimeError) as error:
-        print(f"train: {error}", file=sys.stderr)
-        return 1
     try:
         runner.train()
     except KeyboardInterrupt:
@@ -121,11 +155,17 @@ def main(argv: list[str] | None = None) -> int:
         print(
             f"\ntrain: stopped at iteration {runner.iter}; "
             f"newest checkpoint: {latest or 'none yet'}"
-            f"\ngo on with: {resume_command(argv, runner.work_dir)}",
+            f"\ngo on with: {resume_command(argv, runner.work_dir, latest)}",
             file=sys.stderr,
         )
         return 130
     return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the tool; returns the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    return run_tool("train", functools.partial(train, argv=argv), parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -17,13 +17,17 @@ import argparse
 import sys
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from htcl.command_line import count, positive, run_tool, tool_parser
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument(
         "folder",
         nargs="?",
@@ -31,7 +35,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="folder of result files (default: what tools/save_vis.py wrote last)",
     )
     parser.add_argument("--frame", metavar="SEQ/FRAME", help="one frame, or SEQ for one sequence")
-    parser.add_argument("--max-frames", type=int, metavar="N", help="only the first N frames")
+    parser.add_argument("--max-frames", type=count, metavar="N", help="only the first N frames")
     parser.add_argument("--out", metavar="DIR", type=Path, help="output (default: DIR/pictures)")
     rows = parser.add_argument_group("rows of a picture, besides image, prediction, ground truth")
     rows.add_argument("--error", action="store_true", help="missed, invented, wrong class")
@@ -42,7 +46,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     other = parser.add_argument_group("other outputs, instead of a PNG a frame")
     other.add_argument("--video", choices=("mp4", "gif"), help="a video of each sequence")
-    other.add_argument("--fps", type=float, default=5.0, help="of the video (default: %(default)s)")
+    other.add_argument(
+        "--fps", type=positive, default=5.0, help="of the video (default: %(default)s)"
+    )
     other.add_argument("--html", action="store_true", help="one page for a browser, works offline")
     other.add_argument(
         "--mesh",
@@ -53,10 +59,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     other.add_argument("--window", action="store_true", help="an Open3D window a frame")
     args = parser.parse_args(argv)
-    if args.max_frames is not None and args.max_frames < 1:
-        parser.error(f"--max-frames must be at least 1, got {args.max_frames}")
-    if args.fps <= 0:
-        parser.error(f"--fps must be positive, got {args.fps}")
     if args.row_height < 100:
         parser.error(f"--row-height must be at least 100, got {args.row_height}")
     return args
@@ -64,40 +66,43 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def draw(args: argparse.Namespace, files: list[Path], out: Path) -> list[Path]:
     """Makes the wished outputs; returns the files written."""
-    from PIL import Image
     from tqdm import tqdm
 
-    from htcl.visualization.html_viewer import write_html
-    from htcl.visualization.meshes import write_meshes
     from htcl.visualization.overview import render_overview
     from htcl.visualization.result_file import FrameResult
-    from htcl.visualization.video import write_video
-    from htcl.visualization.window import require_display, show_window
+    from htcl.visualization.saving import save_picture
 
-    def picture(path: Path):
+    def picture(path: Path) -> np.ndarray:
         result = FrameResult.load(path)
         return render_overview(
             result, args.error, args.depth, args.affinity, row_height=args.row_height
         )
 
     if args.window:
+        from htcl.visualization.window import require_display, show_window
+
         require_display()
     written: list[Path] = []
     if not (args.video or args.html or args.mesh or args.window):
         for path in tqdm(files, desc="pictures", unit="frame"):
             target = out / path.parent.name / f"{path.stem}.png"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture(path)).save(target)
+            save_picture(picture(path), target)
             written.append(target)
     if args.video:
+        from htcl.visualization.video import write_video
+
         with tqdm(total=len(files), desc="video", unit="frame") as bar:
             for sequence, group in groupby(files, key=lambda path: path.parent.name):
                 pictures = ((picture(path), bar.update())[0] for path in group)
                 written.append(write_video(pictures, out / f"{sequence}.{args.video}", args.fps))
     if args.html:
+        from htcl.visualization.html_viewer import write_html
+
         bar = tqdm(files, desc="page", unit="frame")
         written.append(write_html((FrameResult.load(path) for path in bar), out / "viewer.html"))
     if args.mesh:
+        from htcl.visualization.meshes import write_meshes
+
         for path in tqdm(files, desc="meshes", unit="frame"):
             folder = out / path.parent.name
             written += write_meshes(FrameResult.load(path), folder, args.mesh == "classes")
@@ -107,24 +112,23 @@ def draw(args: argparse.Namespace, files: list[Path], out: Path) -> list[Path]:
     return written
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns the exit status."""
-    args = parse_args(argv)
+def run(args: argparse.Namespace) -> None:
+    """Draws and says where."""
     from htcl.visualization.result_folder import latest_folder, list_results
 
-    try:
-        folder = Path(args.folder) if args.folder else latest_folder()
-        files = list_results(folder, args.frame)[: args.max_frames]
-        out = args.out or folder / "pictures"
-        written = draw(args, files, out)
-    except (FileNotFoundError, ValueError, RuntimeError) as error:
-        print(f"visualization: {error}", file=sys.stderr)
-        return 1
+    folder = Path(args.folder) if args.folder else latest_folder()
+    files = list_results(folder, args.frame)[: args.max_frames]
+    out = args.out or folder / "pictures"
+    written = draw(args, files, out)
     if len(written) == 1:
         print(f"wrote {written[0]}")
     elif written:
         print(f"wrote {len(written)} files in {out}")
-    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the tool; returns the exit status."""
+    return run_tool("visualization", run, parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 # What every run shares: plugin, hooks, logging, seeds.
 custom_imports = dict(imports=["htcl.plugin"], allow_failed_imports=False)
-default_scope = "mmdet3d"
+# mmengine's own registry, where the plugin's classes are too. mmdetection3d's would import all its
+# data sets, metrics and visualisers; its parts go by their full name (type="mmdet3d.SECONDFPN").
+default_scope = "mmengine"
 
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
@@ -20,6 +22,7 @@ default_hooks = dict(
 custom_hooks = [
     dict(type="ProgressBarHook"),
     dict(type="PredictionPictureHook", interval=1000),
+    dict(type="TrainIoUHook", interval=50),
 ]
 
 visualizer = dict(
@@ -29,13 +32,14 @@ visualizer = dict(
 log_processor = dict(type="LogProcessor", window_size=50, by_epoch=True)
 log_level = "INFO"
 
-# deterministic=True stops a GPU run at the first operator that has no deterministic version,
-# which this network
-# needs. On a CPU the tools switch deterministic operators on by themselves
+# deterministic=True stops a GPU run at the first operator that has no deterministic version, which
+# this network needs. On a CPU the tools switch deterministic operators on by themselves
 # (docs/differences_from_release.md).
 randomness = dict(seed=0, deterministic=False)
 env_cfg = dict(
-    cudnn_benchmark=False,
+    # On a GPU the first steps try which convolutions are fastest. Trying takes all memory that is
+    # free as workspace and gives it back; other processes on the GPU may need it set to False.
+    cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(backend="nccl"),
 )

@@ -1,29 +1,19 @@
-# The recommended mini network at toy size, for tests. MINI_KITTI_ROOT names the data.
-_base_ = ["../../projects/configs/occupancy/mini/htcl_egopose.py"]
+# mini/htcl_plus.py at toy size, for tests. MINI_KITTI_ROOT names the data.
+_base_ = ["../../projects/configs/occupancy/mini/htcl_plus.py"]
 
 input_size = (32, 64)
-grid_size = (32, 32, 4)
-train_pipeline = [dict(step) for step in _base_.train_pipeline]
-train_pipeline[0].update(input_size=input_size)
-train_pipeline[2].update(scale="1_8")
-val_pipeline = [step for step in train_pipeline if step["type"] != "LoadLidarPoints"]
-train_dataloader = {
-    "num_workers": 0,
-    "persistent_workers": False,
-    "dataset": {"sequences": ("00",), "pipeline": train_pipeline, "history_stride": 5},
-}
-val_dataloader = {
-    "num_workers": 0,
-    "persistent_workers": False,
-    "dataset": {"sequences": ("08",), "pipeline": val_pipeline, "history_stride": 5},
-}
-test_dataloader = val_dataloader
+specification = dict(
+    base="SemanticKITTI",
+    grid=dict(point_cloud_range=(0.0, -25.6, -2.0, 51.2, 25.6, 4.4), voxel_size=1.6),
+)
+train_sequences = ("00",)
+val_sequences = ("08",)
+history_stride = 5
+num_workers = 0
 
-model = {
-    "stereo": {"input_size": (48, 72), "max_disparity": 24},
-    "view_transformer": {"input_size": input_size, "voxel_size": 1.6},
-    "grid_size": grid_size,
-}
-train_cfg = {"max_iters": 2, "val_begin": 100}
-default_hooks = {"logger": {"interval": 1}, "checkpoint": {"interval": 1}}
-custom_hooks = [{"type": "ProgressBarHook"}]
+model = dict(
+    stereo=dict(input_size=(48, 72), max_disparity=24), view_transformer=dict(voxel_size=1.6)
+)
+train_cfg = dict(max_iters=2, val_begin=100)
+default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=1))
+custom_hooks = [dict(type="ProgressBarHook")]

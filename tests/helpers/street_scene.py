@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from htcl.geometry import VoxelGrid
+
 ORIGIN = np.array([0.0, -6.4, -2.0])
 SIZE = 0.8
+GRID = VoxelGrid(tuple(ORIGIN), SIZE, (16, 16, 8))
 IMAGE = (48, 160)
 # x right = -y left, y down = -z up, z front = x front; the camera sits 0.3 m before the lidar.
 LIDAR_FROM_CAMERA = np.array(

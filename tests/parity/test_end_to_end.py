@@ -12,15 +12,17 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmdet3d.registry import MODELS
 from mmdet3d.structures import Det3DDataSample
-from mmengine.registry import init_default_scope
+from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import BaseDataElement
 
 from htcl.checkpoint.released import DROPPED, RULES
-from htcl.engine.runner import load_config
+from htcl.config import load_config
+from htcl.evaluation.ssc_confusion import confusion_matrix, ssc_scores
+from htcl.geometry import Camera
 
 CONFIG = "projects/configs/occupancy/semantickitti/temporal_baseline.py"
+GRID = {"point_cloud_range": (0.0, -25.6, -2.0, 51.2, 25.6, 4.4)}
 POSE_HEAD = "img_view_transformer.temporal_encoder.pose_dec.net.3"
 LOSSES = {
     "loss_depth": "loss_depth",
@@ -29,8 +31,6 @@ LOSSES = {
     "loss_voxel_geo_scal": "loss_voxel_geo_scal_0",
     "loss_point_ce": "loss_point_ce_",
     "loss_point_lovasz": "loss_point_lovasz_",
-    "iou": "sc_iou_0",
-    "miou": "ssc_miou_0",
 }
 
 
@@ -43,16 +43,14 @@ def fixture(load_fixture):
 def network(repo_root, fixture, load_manifest, load_released_weights):
     """The full 181 M weights; only images, voxel grid and sweep are smaller than the release's."""
     meta = fixture.meta
-    size = (meta["H"], meta["W"])
     overrides = {
         "model.img_backbone.init_cfg": None,
-        "model.view_transformer.input_size": size,
+        "specification": {"base": "SemanticKITTI", "grid": {**GRID, "voxel_size": 0.8}},
         "model.view_transformer.voxel_size": meta["grid_step"],
         "model.stereo.max_disparity": meta["maxdisp"],
         # The fixtures come from torch 2; temporal_baseline.py follows torch 1.10.1.
-        "model.stereo.align_corners": True,
+        "model.stereo.volume_sampling": "exact",
         "model.temporal.num_planes": meta["num_depth_bins"],
-        "model.grid_size": tuple(meta["gt_size"]),
     }
     cfg = load_config(repo_root / CONFIG, overrides)
     init_default_scope(cfg.default_scope)
@@ -88,7 +86,7 @@ def run(network, fixture):
         network.stereo.matching.register_forward_hook(keep("cost")),
         network.depth_fusion.register_forward_hook(keep("depth")),
         network.temporal.matching.register_forward_hook(keep("curr", lambda maps: maps[:, -1])),
-        network.temporal.plane_sweep.register_forward_hook(keep("warp")),
+        network.temporal.volume.register_forward_hook(keep("warp")),
         network.temporal.voxel_hourglass.register_forward_hook(keep("tv")),
         network.temporal_fusion.register_forward_hook(keep("neck")),
         network.head.register_forward_hook(keep("logits")),
@@ -104,26 +102,30 @@ def run(network, fixture):
 
 def make_batch(network, fixture):
     """The fixture's scene under the names of our data contract, through the preprocessor."""
-    pixel_transform = fixture.in_post_rots[0, 0].clone()
-    pixel_transform[:2, 2] = fixture.in_post_trans[0, 0, :2]
-    lidar_from_camera = torch.eye(4)
-    lidar_from_camera[:3, :3] = fixture.in_rots[0, 0]
-    lidar_from_camera[:3, 3] = fixture.in_trans[0, 0]
+    image_transform = fixture.in_post_rots[0].clone()
+    image_transform[:, :2, 2] = fixture.in_post_trans[0, :, :2]
+    lidar_from_camera = torch.eye(4)[None]
+    lidar_from_camera[0, :3, :3] = fixture.in_rots[0, 0]
+    lidar_from_camera[0, :3, 3] = fixture.in_trans[0, 0]
     frames = fixture.in_left_u8[0].permute(0, 3, 1, 2)
+    camera = Camera(
+        intrinsics=fixture.in_intrins[0],
+        reference_from_camera=lidar_from_camera,
+        image_transform=image_transform,
+        augmentation=torch.eye(4)[None],
+        size=(fixture.meta["H"], fixture.meta["W"]),
+        pixels="released",
+    )
     inputs = {
-        "left": frames[-1],
-        "right": fixture.in_right_u8_current[0, 0].permute(2, 0, 1),
-        "frames": frames,
-        "intrinsics_left": fixture.in_intrins[0, 0],
-        "pixel_transform": pixel_transform,
-        "frames_pixel_transform": pixel_transform,
-        "lidar_from_camera": lidar_from_camera,
-        "augmented_from_lidar": torch.eye(4),
-        "focal_baseline": fixture.in_calib[0, 0],
-        "depth_map": fixture.in_depth[0, 0],
+        "images": frames[-1:],
+        "right": fixture.in_right_u8_current[0].permute(0, 3, 1, 2),
+        "history": frames[:-1, None],
+        "cameras": camera,
+        "focal_baseline": fixture.in_calib[0],
+        "depth_maps": fixture.in_depth[0],
         "points": fixture.in_points[0, :, :3],
         "point_labels": fixture.in_points[0, :, 3].long(),
-        "point_uvd": fixture.in_points_uv[0, :, 0],
+        "point_uvd": fixture.in_points_uv[0].transpose(0, 1),
     }
     sample = Det3DDataSample()
     sample.gt_voxels = BaseDataElement(semantics=fixture.in_gt_occ[0])
@@ -170,3 +172,17 @@ def test_loss(name, run, fixture):
     released = getattr(fixture, f"loss_{LOSSES[name]}")
     ours = run.losses[name] + run.losses.get(f"temporal_{name}", 0)
     torch.testing.assert_close(ours, released, rtol=1e-4, atol=0)
+
+
+def test_training_scores(network, run, fixture):
+    """The release logs IoU and mIoU of the fused and of the temporal voxels, added up."""
+    target = fixture.in_gt_occ.to(torch.uint8)
+    scores = []
+    for voxel in (run.neck, run.tv):
+        with torch.no_grad():
+            prediction = network.predict_at_labels(voxel, target)
+        classes = prediction.logits.argmax(dim=1)
+        scores.append(ssc_scores(confusion_matrix(classes, target, 20, 255).numpy()))
+    iou, miou = (sum(getattr(s, name) for s in scores) for name in ("completion_iou", "mean_iou"))
+    assert iou == pytest.approx(float(fixture.loss_sc_iou_0), rel=1e-4)
+    assert miou == pytest.approx(float(fixture.loss_ssc_miou_0), rel=1e-4)

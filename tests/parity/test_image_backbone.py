@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from mmdet3d.registry import MODELS
-from mmengine.registry import init_default_scope
+from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
 from htcl.checkpoint.released_depth import RULES
@@ -20,7 +19,7 @@ IMG_BACKBONE = {
     "norm_cfg": {"type": "BN", "eps": 1e-3, "momentum": 0.1},
 }
 IMG_NECK = {
-    "type": "SECONDFPN",
+    "type": "mmdet3d.SECONDFPN",
     "in_channels": [48, 80, 224, 640, 2560],
     "out_channels": [128] * 5,
     "upsample_strides": [0.5, 1, 2, 4, 4],
@@ -32,7 +31,7 @@ IMG_NECK = {
 
 @pytest.fixture(scope="module")
 def image_branch() -> nn.ModuleDict:
-    init_default_scope("mmdet3d")
+    init_default_scope("mmengine")
     return nn.ModuleDict(
         {"img_backbone": MODELS.build(IMG_BACKBONE), "img_neck": MODELS.build(IMG_NECK)}
     )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from htcl.datasets.labels import CLASS_VOXEL_COUNTS
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.losses import (
-    class_sums,
-    geo_scal_loss,
+    GeometricScal,
+    PointCrossEntropy,
+    PointLovasz,
+    SemanticScal,
+    VoxelCrossEntropy,
+    VoxelLovasz,
+    VoxelPrediction,
     inverse_log_frequency,
-    lovasz_softmax_loss,
-    point_cross_entropy,
-    sem_scal_loss,
-    voxel_cross_entropy,
 )
 
 
@@ -21,22 +22,19 @@ def fixture(load_fixture):
     return load_fixture("losses")
 
 
-def _lovasz_of_voxels(logits, target, weights):
-    return lovasz_softmax_loss(logits.movedim(1, -1).flatten(0, -2), target.flatten(), 255)
-
-
 @pytest.mark.parametrize(
-    ("name", "loss"),
+    ("name", "build"),
     [
-        ("voxel_ce", lambda x, t, w: voxel_cross_entropy(class_sums(x, t), w)),
-        ("voxel_sem_scal", lambda x, t, w: sem_scal_loss(class_sums(x, t))),
-        ("voxel_geo_scal", lambda x, t, w: geo_scal_loss(class_sums(x, t))),
-        ("voxel_lovasz_ignore255", _lovasz_of_voxels),
+        ("voxel_ce", lambda weights: VoxelCrossEntropy(20, class_weights=weights)),
+        ("voxel_sem_scal", lambda weights: SemanticScal()),
+        ("voxel_geo_scal", lambda weights: GeometricScal()),
+        ("voxel_lovasz_ignore255", lambda weights: VoxelLovasz()),
     ],
 )
-def test_voxel_losses(fixture, assert_parity, name, loss):
+def test_voxel_losses(fixture, assert_parity, name, build):
     logits = fixture.in_logits.requires_grad_()
-    value = loss(logits, fixture.in_target, fixture.in_class_weights)
+    loss = build(fixture.in_class_weights.tolist())
+    value = loss(VoxelPrediction(logits, fixture.in_target, 255))
     value.backward()
     assert_parity(value, getattr(fixture, f"out_{name}"), 1e-6)
     gradient = logits.grad[:, ::4, ::2, ::2, ::2]
@@ -44,7 +42,7 @@ def test_voxel_losses(fixture, assert_parity, name, loss):
 
 
 @pytest.mark.parametrize(
-    ("name", "loss"), [("point_ce", point_cross_entropy), ("point_lovasz", lovasz_softmax_loss)]
+    ("name", "loss"), [("point_ce", PointCrossEntropy()), ("point_lovasz", PointLovasz())]
 )
 def test_point_losses(fixture, assert_parity, name, loss):
     logits = fixture.in_point_logits.requires_grad_()
@@ -55,4 +53,5 @@ def test_point_losses(fixture, assert_parity, name, loss):
 
 
 def test_class_weights(fixture, assert_parity):
-    assert_parity(inverse_log_frequency(CLASS_VOXEL_COUNTS), fixture.in_class_weights, 1e-7)
+    weights = inverse_log_frequency(SEMANTICKITTI.class_counts)
+    assert_parity(weights, fixture.in_class_weights, 1e-7)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.evaluation.ssc_metric import SSCMetric
 
 
@@ -13,7 +14,7 @@ def _evaluate(fixture):
         target = getattr(fixture, f"in_target_{index}")[0]
         prediction = getattr(fixture, f"in_pred_{index}")[0]
         sample = {"pred_voxels": {"semantics": prediction}, "gt_voxels": {"semantics": target}}
-        metric.process(None, [sample])
+        metric.process(None, [{**sample, "specification": SEMANTICKITTI}])
     return metric
 
 

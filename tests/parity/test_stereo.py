@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sweep_cameras import make_cameras
 
 from htcl.checkpoint.released_depth import RULES
-from htcl.models.depth import StereoDepth, plane_cost_volume
-from htcl.models.depth.cost_volume import disparity_volume, sample_planes_reference
+from htcl.models.depth import StereoDepth
+from htcl.ops.cost_volume import disparity_volume, plane_cost_volume, sample_planes_reference
+
+CAMERA = make_cameras(torch.eye(4)[None], torch.eye(3)[None], (48, 96), pixels="released")
 
 
 @pytest.fixture(scope="module", params=["lea_stereo", "lea_stereo_align_corners_false"])
@@ -18,15 +21,13 @@ def case(request, load_fixture, load_released_weights):
         depth_bins={"start": 2.0, "stop": 58.0, "step": 0.5},
         input_size=(48, 96),
         max_disparity=fixture.meta["maxdisp"],
-        plane_depths="integer_metres",
+        plane_depths="released",
         disparity_scale=0.25,
-        align_corners=fixture.meta.get("warp_align_corners", True),
-        resize_align_corners=True,
-        feature_pixels="corners",
+        volume_sampling="exact" if fixture.meta.get("warp_align_corners", True) else "released",
     )
     load_released_weights(stereo, fixture.meta, "img_view_transformer.leamodel", "stereo", RULES)
     with torch.no_grad():
-        features = [stereo.extract(image) for image in (fixture.in_left, fixture.in_right)]
+        features = [stereo.features(image) for image in (fixture.in_left, fixture.in_right)]
     return fixture, stereo, features
 
 
@@ -38,10 +39,10 @@ def test_features(case, assert_parity):
 
 def test_cost_volume(case, assert_parity):
     fixture, stereo, (left, right) = case
-    disparity = stereo.plane_disparities(fixture.in_calib, torch.ones(1), 96)
-    count, convention = stereo.num_planes, stereo.align_corners
-    direct = plane_cost_volume(left, right, disparity, count, convention)
-    two_steps = sample_planes_reference(disparity_volume(left, right, count), disparity, convention)
+    disparity = stereo.plane_disparities(fixture.in_calib, CAMERA)
+    count, sampling = stereo.num_planes, stereo.volume_sampling
+    direct = plane_cost_volume(left, right, disparity, count, sampling)
+    two_steps = sample_planes_reference(disparity_volume(left, right, count), disparity, sampling)
     step = fixture.meta["subsample_initial_volume"]
     for volume in (direct, two_steps):
         assert_parity(
@@ -51,7 +52,7 @@ def test_cost_volume(case, assert_parity):
 
 def test_cost(case, assert_parity):
     fixture, stereo, features = case
-    disparity = stereo.plane_disparities(fixture.in_calib, torch.ones(1), 96)
+    disparity = stereo.plane_disparities(fixture.in_calib, CAMERA)
     with torch.no_grad():
         cost = stereo.matching(stereo.cost_volume(*features, disparity))
     assert_parity(cost, fixture.out_classfy_volume)

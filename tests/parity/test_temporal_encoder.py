@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from htcl.checkpoint.released_temporal import DROPPED, RULES
-from htcl.models.temporal import MatchingResNet, PlaneSweep, PoseNet
-from htcl.models.temporal.plane_sweep import sweep_grid, warp
-from htcl.models.temporal.sweep_geometry import pixel_times_feature_size, sweep_projection
+from htcl.models.temporal import MatchingResNet, PoseNet
+from htcl.models.volumes import MeanVolume
+from htcl.ops.plane_sweep import released_intrinsics, sweep_grid, sweep_projection, warp
 
 RELEASED_ROOT = "img_view_transformer.temporal_encoder"
 
@@ -58,18 +58,19 @@ def test_matching_features(fixture, load_temporal_encoder, assert_parity):
 @pytest.mark.parametrize("fixture", FIXTURES)
 def test_pose_net(fixture, load_temporal_encoder, assert_parity):
     data, modules, frames = load_temporal_encoder(fixture)
-    assert_parity(modules.pose(frames), data.out_poses[:, :, 0])
+    assert_parity(modules.pose(frames[:, -1], frames[:, :-1]), data.out_poses[:, :, 0])
 
 
 def sweep(data, modules, frames):
     """Our matching features (N,C,h,w) of the history, sampling grid and swept volume."""
     features = modules.matching(frames)
     map_size = tuple(features.shape[-2:])
-    intrinsics = pixel_times_feature_size(data.in_intrinsics[:, 0], map_size)
-    projection = sweep_projection(intrinsics, modules.pose(frames), unproject_offset=False)
-    plane_sweep = PlaneSweep(torch.linspace(0, 112, data.meta["num_bins"]))
-    grid = sweep_grid(projection, plane_sweep.depths, map_size, discard_behind=False)
-    warped = plane_sweep(features[:, -1], features[:, :-1], projection)
+    intrinsics = released_intrinsics(data.in_intrinsics[:, 0], map_size)
+    pose = modules.pose(frames[:, -1], frames[:, :-1])
+    projection = sweep_projection(intrinsics, pose, unproject_offset=False)
+    depths = torch.linspace(0, 112, data.meta["num_bins"])
+    grid = sweep_grid(projection, depths, map_size, behind="released")
+    warped = MeanVolume()(features[:, -1], features[:, :-1], projection, depths, "released")
     return features[0, :-1], grid[0], warped.view_as(data.out_warped)
 
 

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from htcl.apis.frame_source import FrameSource, check_pair, frame_numbers, frame_step
+from htcl.errors import InvalidValueError, MissingFileError
 
 
 def write_images(folder, names, size=(8, 16)):
@@ -52,21 +53,21 @@ def test_video(tmp_path):
 
 def test_errors(tmp_path):
     folder = write_images(tmp_path / "x", ["a.png", "a.jpg"])
-    with pytest.raises(ValueError, match="two frames are called 'a'"):
+    with pytest.raises(InvalidValueError, match="two frames are called 'a'"):
         FrameSource(folder)
-    with pytest.raises(FileNotFoundError, match="no such image, folder or video"):
+    with pytest.raises(MissingFileError, match="no such image, folder or video"):
         FrameSource(tmp_path / "none")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="no image in this folder"):
+    with pytest.raises(MissingFileError, match="no image in this folder"):
         FrameSource(tmp_path / "empty")
     (tmp_path / "text.txt").write_text("x")
-    with pytest.raises(ValueError, match="neither an image"):
+    with pytest.raises(InvalidValueError, match="neither an image"):
         FrameSource(tmp_path / "text.txt")
     (tmp_path / "bad.png").write_text("x")
-    with pytest.raises(ValueError, match="cannot be decoded"):
+    with pytest.raises(InvalidValueError, match="cannot be decoded"):
         list(FrameSource(tmp_path / "bad.png"))
     (tmp_path / "bad.mp4").write_text("x")
-    with pytest.raises(ValueError, match="cannot be decoded"):
+    with pytest.raises(InvalidValueError, match="cannot be decoded"):
         list(FrameSource(tmp_path / "bad.mp4"))
 
 
@@ -75,10 +76,10 @@ def test_pairs(tmp_path):
     same = FrameSource(write_images(tmp_path / "r", ["000000.png", "000001.png"]))
     check_pair(left, same)
     short = FrameSource(write_images(tmp_path / "s", ["000001.png"]))
-    with pytest.raises(ValueError, match=r"2 left images but 1 right ones.*left 000000"):
+    with pytest.raises(InvalidValueError, match=r"2 left images but 1 right ones.*left 000000"):
         check_pair(left, short)
     late = FrameSource(write_images(tmp_path / "t", ["000001.png", "000002.png"]))
-    with pytest.raises(ValueError, match=r"different numbers.*left 000000, right 000002"):
+    with pytest.raises(InvalidValueError, match=r"different numbers.*left 000000, right 000002"):
         check_pair(left, late)
 
 
@@ -88,7 +89,9 @@ def test_numbers_and_gaps():
     assert frame_numbers(["a", "b"]) is None
     assert frame_step(["a", "b"]) is None and frame_step(["000003"]) is None
     assert frame_step(["000000", "000005", "000010"]) == 5
-    with pytest.raises(ValueError, match="after frame 000001 comes 000003, expected number 2"):
+    with pytest.raises(
+        InvalidValueError, match="after frame 000001 comes 000003, expected number 2"
+    ):
         frame_step(["000000", "000001", "000003"])
-    with pytest.raises(ValueError, match="gap"):
+    with pytest.raises(InvalidValueError, match="gap"):
         frame_step(["000002", "000001", "000003"])

@@ -13,9 +13,10 @@ from PIL import Image
 
 from htcl.apis import HTCLInferencer
 from htcl.apis.clip_reader import ClipReader
-from htcl.datasets.labels import raw_to_train
+from htcl.config import load_config
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.datasets.voxel_files import read_voxel_labels
-from htcl.engine.runner import load_config
+from htcl.errors import InvalidValueError, MissingFileError
 from htcl.visualization import FrameResult
 
 
@@ -42,20 +43,32 @@ def clip(kitti_tree):
 
 def test_registered_and_aware_of_the_config(stereo, mono):
     assert INFERENCERS.get("HTCLInferencer") is HTCLInferencer
-    assert stereo.clips == ClipReader(3, 1, needs_right=True, needs_poses=True)
-    assert mono.clips == ClipReader(0, 1, needs_right=False, needs_poses=False)
+    inputs = frozenset({"images", "right", "history", "current_from_history"})
+    assert stereo.clips == ClipReader(SEMANTICKITTI, inputs, num_history=3, history_stride=1)
+    assert mono.clips == ClipReader(SEMANTICKITTI, frozenset({"images"}), 0, 1)
+
+
+def test_no_right_image_without_stereo(mini_weights, clip):
+    """A network of which only the model was changed asks for what it needs, and no more."""
+    options = {"model.stereo": None, "model.depth_fusion": None}
+    config, _ = mini_weights("htcl_egopose")
+    inferencer = HTCLInferencer(config, device="cpu", show_progress=False, cfg_options=options)
+    assert not inferencer.clips.needs_right and inferencer.clips.needs_poses
+    left = {key: value for key, value in clip.items() if key != "right"}
+    assert len(inferencer(left, max_frames=1)["predictions"]) == 1
 
 
 def test_same_samples_as_the_data_set(stereo, kitti_tree, clip):
     """Images, geometry, history and motion equal those of the data set, frame by frame."""
-    from mmdet3d.registry import DATASETS
+    from mmengine.registry import DATASETS
 
     cfg = load_config(stereo.cfg.filename).test_dataloader.dataset
     cfg.update(
         data_root=str(kitti_tree),
         sequences=("00",),
         frames="images",
-        pipeline=[s for s in cfg.pipeline if s["type"] != "LoadVoxelLabels"],
+        labels=False,
+        inputs=stereo.model.required_inputs,
     )
     dataset = DATASETS.build(cfg)
     batches = stereo.preprocess([clip], batch_size=4)
@@ -64,8 +77,13 @@ def test_same_samples_as_the_data_set(stereo, kitti_tree, clip):
     for index in (0, 2, 7):
         ours, theirs = stereo.pipeline(samples[index])["inputs"], dataset[index]["inputs"]
         assert set(ours) == set(theirs)
+        for inputs in (ours, theirs):
+            inputs.update(vars(inputs.pop("cameras")))
         for key, value in theirs.items():
-            torch.testing.assert_close(ours[key], value, rtol=0, atol=1e-5)
+            if isinstance(value, torch.Tensor):
+                torch.testing.assert_close(ours[key], value, rtol=0, atol=1e-5)
+            else:
+                assert ours[key] == value
 
 
 def test_files_of_every_format(stereo, clip, tmp_path):
@@ -83,9 +101,11 @@ def test_files_of_every_format(stereo, clip, tmp_path):
     assert len(found["visualization"]) == 2
     result = FrameResult.load(tmp_path / "mine" / "000002.npz")
     assert result.prediction.shape == (256, 256, 32) and result.ground_truth is None
-    assert tuple(result.image_size) == (38, 124) and len(result.history) == 3
+    assert result.image_sizes.tolist() == [[38, 124]] and len(result.history) == 3
     raw = read_voxel_labels(tmp_path / "mine" / "000002.label")
-    np.testing.assert_array_equal(raw_to_train(raw, strict=True), result.prediction)
+    np.testing.assert_array_equal(
+        SEMANTICKITTI.voxels_from_raw(raw, strict=True), result.prediction
+    )
     picture = np.asarray(Image.open(tmp_path / "mine" / "000002.png"))
     np.testing.assert_array_equal(picture, found["visualization"][1])
     summary = found["predictions"][1]
@@ -108,7 +128,7 @@ def test_stream_equals_the_folder(stereo, clip, kitti_tree):
     np.testing.assert_array_equal(
         result.prediction, expected[2].pred_voxels.semantics.cpu().numpy()
     )
-    with pytest.raises(ValueError, match="after frame 2 comes 4, expected 3"):
+    with pytest.raises(InvalidValueError, match="after frame 2 comes 4, expected 3"):
         stream.step(left, right, np.eye(4), number=4)
 
 
@@ -122,10 +142,11 @@ def test_mono_takes_the_left_image_of_any_size(mono, tmp_path):
     clip = {"left": tmp_path / "a.png", "calib": tmp_path / "c.yml"}
     sample = next(iter(mono.preprocess(mono._inputs_to_list(clip))))[0]
     inputs = mono.pipeline(sample)["inputs"]
-    assert inputs["left"].shape == (3, 96, 320) and "right" not in inputs
+    assert inputs["images"].shape == (1, 3, 96, 320) and "right" not in inputs
     # The calibrated image is twice as large; the network image is twice the given one, its lower
     # 96 of 180 rows. So the network sees the calibrated pixels, 84 rows further up.
-    whole = inputs["pixel_transform"] @ inputs["intrinsics_left"][:3, :3]
+    camera = inputs["cameras"][0]
+    whole = camera.image_transform @ camera.intrinsics[:3, :3]
     expected = torch.tensor([[200.0, 0, 160], [0, 200, 90 - 84], [0, 0, 1]])
     torch.testing.assert_close(whole, expected)
     assert mono(clip)["predictions"][0]["frame"] == "a"
@@ -133,11 +154,11 @@ def test_mono_takes_the_left_image_of_any_size(mono, tmp_path):
 
 def test_poses(stereo, clip, tmp_path):
     without = {key: value for key, value in clip.items() if key != "poses"}
-    with pytest.raises(ValueError, match=r"--poses.*--static"):
+    with pytest.raises(InvalidValueError, match=r"--poses.*--static"):
         stereo(without)
     sample = list(stereo.preprocess([without], static=True, max_frames=3))[2][0]
-    motion = stereo.pipeline(sample)["inputs"]["current_from_frame"]
-    torch.testing.assert_close(motion, torch.eye(4).repeat(4, 1, 1))
+    motion = stereo.pipeline(sample)["inputs"]["current_from_history"]
+    torch.testing.assert_close(motion, torch.eye(4).repeat(3, 1, 1, 1))
     # One frame alone does not move.
     alone = {
         **without,
@@ -145,13 +166,18 @@ def test_poses(stereo, clip, tmp_path):
         "right": clip["right"] + "/000003.png",
     }
     assert len(list(stereo.preprocess([alone]))) == 1
-    # The frame's number is the line of a file for the whole sequence.
-    sample = next(iter(stereo.preprocess([{**alone, "poses": clip["poses"]}])))[0]
-    expected = np.loadtxt(clip["poses"])[3].reshape(3, 4)
-    np.testing.assert_allclose(sample["poses"][0, :3], expected)
+    # A frame's number is the line of a file for the whole sequence.
+    later = {
+        side: [f"{clip[side]}/{number:06d}.png" for number in (3, 4)] for side in ("left", "right")
+    }
+    sample = list(stereo.preprocess([{**clip, **later}]))[1][0]
+    lines = np.loadtxt(clip["poses"])[3:5].reshape(2, 3, 4)
+    before, now = (np.vstack([line, [0, 0, 0, 1]]) for line in lines)
+    motion = sample["cameras"][0]["current_from_history"]
+    np.testing.assert_allclose(motion[-1], np.linalg.inv(now) @ before)
     short = tmp_path / "poses.txt"
     short.write_text("1 0 0 0 0 1 0 0 0 0 1 0\n" * 5)
-    with pytest.raises(ValueError, match="5 poses for 12 frames"):
+    with pytest.raises(InvalidValueError, match="5 poses for 12 frames"):
         stereo({**clip, "poses": short})
 
 
@@ -162,15 +188,16 @@ def test_gaps(stereo, kitti_tree, clip):
         "left": [folder / "image_2" / name for name in chosen],
         "right": [folder / "image_3" / name for name in chosen],
     }
-    with pytest.raises(ValueError, match="after frame 000001 comes 000003"):
+    with pytest.raises(InvalidValueError, match="after frame 000001 comes 000003"):
         stereo({**clip, **lists})
     gap = lists
     lists = {key: [files[0].with_name(f"{n:06d}.png") for n in (0, 5, 10)]
              for key, files in lists.items()}  # fmt: skip
-    with pytest.raises(ValueError, match=r"steps of 5.*--history-stride 5"):
+    with pytest.raises(InvalidValueError, match=r"steps of 5.*--history-stride 5"):
         stereo({**clip, **lists})
     batches = list(stereo.preprocess([{**clip, **lists}], history_stride=5))
-    assert [path[-10:-4] for path in batches[2][0]["frame_paths"]] == [
+    (camera,) = batches[2][0]["cameras"]
+    assert [path[-10:-4] for path in (*camera["history"], camera["image"])] == [
         "000000", "000000", "000005", "000010",
     ]  # fmt: skip
     # Frames without history need no order.
@@ -180,20 +207,20 @@ def test_gaps(stereo, kitti_tree, clip):
 
 
 def test_other_errors(stereo, mono, clip, mini_weights, tmp_path):
-    with pytest.raises(ValueError, match="needs the right images"):
+    with pytest.raises(InvalidValueError, match="needs the right images"):
         stereo({"left": clip["left"], "calib": clip["calib"]})
-    with pytest.raises(ValueError, match="an input is a dict with left and calib"):
+    with pytest.raises(InvalidValueError, match="an input is a dict with left and calib"):
         stereo({"left": clip["left"]})
-    with pytest.raises(ValueError, match="unknown formats"):
+    with pytest.raises(InvalidValueError, match="unknown formats"):
         stereo(clip, formats=["obj"])
     with pytest.raises(ValueError, match="unknown argument"):
         stereo(clip, colour="red")
     config, checkpoint = mini_weights("htcl_mono")
-    with pytest.raises(ValueError, match="does not fit the config"):
+    with pytest.raises(InvalidValueError, match="does not fit config"):
         HTCLInferencer(mini_weights("htcl_egopose")[0], checkpoint, device="cpu")
-    with pytest.raises(FileNotFoundError, match="checkpoint"):
+    with pytest.raises(MissingFileError, match="checkpoint"):
         HTCLInferencer(config, tmp_path / "none.pth", device="cpu")
-    with pytest.raises(FileNotFoundError, match="config"):
+    with pytest.raises(MissingFileError, match="config"):
         HTCLInferencer(tmp_path / "none.py")
 
 
@@ -207,5 +234,5 @@ def test_real_frames(stereo, real_kitti):
     }
     found = stereo(clip, every=5, history_stride=5, return_datasamples=True)["predictions"]
     assert [sample.frame for sample in found] == ["000000", "000005"]
-    assert found[1].image_size == (376, 1241)
+    assert [tuple(size) for size in found[1].image_sizes] == [(376, 1241)]
     assert found[1].pred_voxels.semantics.shape == (256, 256, 32)

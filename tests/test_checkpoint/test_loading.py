@@ -14,6 +14,7 @@ from htcl.checkpoint.loading import (
     load_from_local,
     register_checkpoint_loader,
 )
+from htcl.errors import InvalidValueError, MissingFileError
 
 
 class RunsCode:
@@ -67,35 +68,56 @@ def test_numpy_1_names(tmp_path):
 def test_code_is_refused_and_not_run(tmp_path, new_format):
     content = {"state_dict": {"a": torch.ones(1)}, "meta": RunsCode(tmp_path / "made")}
     path = save(content, tmp_path / "a.pth", _use_new_zipfile_serialization=new_format)
-    with pytest.raises(ValueError, match=r"refused.*mkdir.*foreign code.*state dict alone"):
+    with pytest.raises(InvalidValueError, match=r"refused.*mkdir.*foreign code.*state dict alone"):
         load_checkpoint_file(path)
     assert not (tmp_path / "made").exists()
 
 
 def test_getattr_is_limited_to_statistics(tmp_path):
-    with pytest.raises(ValueError, match=r"refused.*register_statistics.*not allowed"):
+    with pytest.raises(InvalidValueError, match=r"refused.*register_statistics.*not allowed"):
         load_checkpoint_file(save({"a": ReadsAttribute()}, tmp_path / "a.pth"))
 
 
 def test_unreadable_files(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):
+    with pytest.raises(MissingFileError, match=r"nowhere\.pth"):
         load_checkpoint_file(tmp_path / "nowhere.pth")
     path = tmp_path / "a.pth"
     path.write_bytes(b"")
-    with pytest.raises(ValueError, match="not a readable checkpoint"):
+    with pytest.raises(InvalidValueError, match="not a readable checkpoint"):
         load_checkpoint_file(path)
     path.write_text("<html>Google Drive: quota exceeded</html>")
-    with pytest.raises(ValueError, match=r"a\.pth"):
+    with pytest.raises(InvalidValueError, match=r"a\.pth"):
         load_checkpoint_file(path)
     save({"a": torch.ones(100)}, path)
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(ValueError, match="not a readable checkpoint"):
+    with pytest.raises(InvalidValueError, match="not a readable checkpoint"):
         load_checkpoint_file(path)
-    with pytest.raises(ValueError, match="holds a list"):
+    with pytest.raises(InvalidValueError, match="holds a list"):
         load_checkpoint_file(save([1], path))
     path.write_bytes(pickle.dumps({"a": 1}, protocol=2))
-    with pytest.raises(ValueError, match=r"a\.pth"):
+    with pytest.raises(InvalidValueError, match=r"a\.pth"):
         load_checkpoint_file(path)
+
+
+def test_older_files_of_ours(tmp_path):
+    """The point head once was a part of the voxel head."""
+    old, new = "head.point_supervision.mixing.weight", "point_head.mixing.weight"
+    state = {old: torch.ones(1), "head.stem.conv.weight": torch.ones(1)}
+    content = {"state_dict": state, "ema_state_dict": {f"module.{old}": torch.zeros(1)}}
+    loaded = load_checkpoint_file(save(content, tmp_path / "a.pth"))
+    assert list(loaded["state_dict"]) == [new, "head.stem.conv.weight"]
+    assert list(loaded["ema_state_dict"]) == [f"module.{new}"]
+    assert list(load_checkpoint_file(save(state, tmp_path / "bare.pth"))) == [
+        new,
+        "head.stem.conv.weight",
+    ]
+
+
+def test_config_text_is_not_handed_on(tmp_path):
+    """mmengine runs it as Python when a run is resumed."""
+    meta = {"config": "import os", "cfg": "a = 1", "iter": 3}
+    path = save({"state_dict": {}, "meta": meta}, tmp_path / "a.pth")
+    assert load_from_local(str(path))["meta"] == {"cfg": "a = 1", "iter": 3}
 
 
 def test_mmengine_reads_through_the_loader(tmp_path, capsys):

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmdet3d.registry import MODELS
-from mmengine.registry import init_default_scope
+from mmengine.registry import MODELS, init_default_scope
 
 from htcl.checkpoint.conversion import released_constants
 from htcl.checkpoint.released import (
@@ -22,7 +21,7 @@ from htcl.checkpoint.released import (
     convert_released,
     convert_to_released,
 )
-from htcl.engine.runner import load_config
+from htcl.config import load_config
 
 CONFIG = "projects/configs/occupancy/semantickitti/temporal_baseline.py"
 MANIFEST = Path(__file__).resolve().parents[1] / "data" / "parity" / "checkpoint_manifest.json"

@@ -5,11 +5,16 @@ from pathlib import Path
 import pytest
 
 from htcl.datasets.layout import ROOT_VARIABLE, KittiLayout
+from htcl.errors import InvalidValueError, MissingFileError
 
 
 @pytest.fixture(autouse=True)
 def _no_root_variable(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv(ROOT_VARIABLE, raising=False)
+
+
+def file(layout: KittiLayout, sequence: str, kind: str, frame: str) -> Path:
+    return layout.files(sequence, kind, [frame])[frame]
 
 
 def touch(path: Path) -> Path:
@@ -25,9 +30,9 @@ def test_single_root_in_three_depths(tmp_path: Path, below: str):
         touch(parent / "08" / kind / "000000.x")
     layout = KittiLayout(tmp_path)
     assert layout.sequences() == ["08"]
-    assert layout.file("08", "velodyne", "000003") == parent / "08/velodyne/000003.bin"
-    assert layout.file("08", "point_labels", "000003") == parent / "08/labels/000003.label"
-    assert layout.file("08", "voxel_invalid", "000003") == parent / "08/voxels/000003.invalid"
+    assert file(layout, "08", "velodyne", "000003") == parent / "08/velodyne/000003.bin"
+    assert file(layout, "08", "point_labels", "000003") == parent / "08/labels/000003.label"
+    assert file(layout, "08", "voxel_invalid", "000003") == parent / "08/voxels/000003.invalid"
     assert layout.label_root == parent.parent / "labels"
     assert layout.training_label("08", "000003", "1_2").name == "000003_1_2.npy"
 
@@ -40,8 +45,8 @@ def test_three_roots_of_the_first_readme(tmp_path: Path):
     scan = touch(tmp_path / "data/lidar/velodyne/dataset/sequences/00/velodyne/000000.bin")
     label = touch(tmp_path / "data/lidar/lidarseg/dataset/sequences/00/labels/000000.label")
     layout = KittiLayout(image_root)
-    assert layout.file("00", "velodyne", "000000") == scan
-    assert layout.file("00", "point_labels", "000000") == label
+    assert file(layout, "00", "velodyne", "000000") == scan
+    assert file(layout, "00", "point_labels", "000000") == label
     assert layout.label_root == image_root / "dataset/labels"
 
 
@@ -51,8 +56,8 @@ def test_poses_and_voxels_are_found_in_any_root(tmp_path: Path):
     voxel = touch(tmp_path / "b/dataset/sequences/00/voxels/000005.bin")
     layout = KittiLayout(tmp_path / "a", lidarseg_root=tmp_path / "b")
     assert layout.poses("00") == poses
-    assert layout.file("00", "voxel_bin", "000005") == voxel
-    assert layout.frames("00", "voxel_bin") == ["000005"]
+    assert file(layout, "00", "voxel_bin", "000005") == voxel
+    assert list(layout.frames("00", "voxel_bin")) == ["000005"]
 
 
 def test_poses_in_the_folder_of_the_kitti_archive(tmp_path: Path):
@@ -65,31 +70,44 @@ def test_frames_are_sorted_and_foreign_files_ignored(tmp_path: Path):
     for name in ("000010.bin", "000000.bin", "000005.bin", "000000.label", "notes.bin"):
         touch(tmp_path / "sequences/00/voxels" / name)
     frames = KittiLayout(tmp_path).frames("00", "voxel_bin")
-    assert frames == ["000000", "000005", "000010"]
+    assert list(frames) == ["000000", "000005", "000010"]
+    assert frames["000005"] == tmp_path / "sequences/00/voxels/000005.bin"
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg"])
+def test_images_may_be_jpegs(tmp_path: Path, suffix: str):
+    for name in (f"000000{suffix}", f"000001{suffix}", "000001.png"):
+        touch(tmp_path / "sequences/00/image_2" / name)
+    layout = KittiLayout(tmp_path)
+    found = layout.frames("00", "image_2")
+    assert [path.name for path in found.values()] == [f"000000{suffix}", "000001.png"]
+    # What is missing is looked for under the names of the others.
+    assert file(layout, "00", "image_2", "000007").name == f"000007{suffix}"
+    assert file(layout, "00", "image_3", "000007") == tmp_path / "sequences/00/image_3/000007.png"
 
 
 def test_environment_variable_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     touch(tmp_path / "sequences/00/calib.txt")
-    with pytest.raises(ValueError, match=ROOT_VARIABLE):
+    with pytest.raises(InvalidValueError, match=ROOT_VARIABLE):
         KittiLayout()
     monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path))
     assert KittiLayout().sequences() == ["00"]
     monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path / "nowhere"))
-    with pytest.raises(FileNotFoundError, match=f"nowhere.*environment variable {ROOT_VARIABLE}"):
+    with pytest.raises(MissingFileError, match=f"nowhere.*environment variable {ROOT_VARIABLE}"):
         KittiLayout()
 
 
 def test_errors_list_what_was_searched(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"searched .*dataset/sequences"):
+    with pytest.raises(MissingFileError, match=r"searched .*dataset/sequences"):
         KittiLayout(tmp_path)
     touch(tmp_path / "sequences/00/calib.txt")
     touch(tmp_path / "lidar/sequences/00/velodyne/000000.bin")
     layout = KittiLayout(tmp_path, velodyne_root=tmp_path / "lidar")
-    with pytest.raises(FileNotFoundError, match=r"'labels'; searched .*sequences/00/labels.*lidar"):
+    with pytest.raises(MissingFileError, match=r"'labels'; searched .*sequences/00/labels.*lidar"):
         layout.folder("00", "point_labels")
-    with pytest.raises(FileNotFoundError, match=r"no poses\.txt; searched .*poses/00\.txt"):
+    with pytest.raises(MissingFileError, match=r"no poses\.txt; searched .*poses/00\.txt"):
         layout.poses("00")
-    with pytest.raises(FileNotFoundError, match="velodyne_root"):
+    with pytest.raises(MissingFileError, match="velodyne_root"):
         KittiLayout(tmp_path, velodyne_root=tmp_path / "nowhere")
     with pytest.raises(KeyError, match="image_9"):
         layout.folder("00", "image_9")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from htcl.datasets.scan_files import read_point_labels, read_scan
+from htcl.errors import InvalidValueError, MissingFileError
 
 
 def test_scan_and_labels(kitti_tree: Path):
@@ -19,15 +20,17 @@ def test_scan_and_labels(kitti_tree: Path):
 
 def test_damaged_files_are_named(tmp_path: Path):
     path = tmp_path / "000001.bin"
-    with pytest.raises(FileNotFoundError, match=r"000001\.bin: lidar scan"):
+    with pytest.raises(MissingFileError, match=r"000001\.bin: lidar scan"):
         read_scan(path)
     path.write_bytes(bytes(33))
-    with pytest.raises(ValueError, match=r"000001\.bin.*33 bytes, expected a multiple of 16"):
+    with pytest.raises(
+        InvalidValueError, match=r"000001\.bin.*33 bytes, expected a multiple of 16"
+    ):
         read_scan(path)
     np.full((2, 4), np.nan, dtype=np.float32).tofile(path)
-    with pytest.raises(ValueError, match=r"000001\.bin.*not finite"):
+    with pytest.raises(InvalidValueError, match=r"000001\.bin.*not finite"):
         read_scan(path)
-    with pytest.raises(ValueError, match=r"000001\.bin.*32 bytes, expected 12.*3 points of s\.bin"):
+    with pytest.raises(
+        InvalidValueError, match=r"000001\.bin.*32 bytes, expected 12.*3 points of s\.bin"
+    ):
         read_point_labels(path, 3, "s.bin")
-    with pytest.raises(FileNotFoundError, match="no folder"):
-        read_scan(None)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from htcl.datasets.voxel_files import (
-    atomic_write,
     read_voxel_labels,
     read_voxel_mask,
     write_voxel_labels,
     write_voxel_mask,
 )
+from htcl.errors import InvalidValueError, MissingFileError
 
 SMALL = (4, 2, 3)
 
@@ -45,10 +45,10 @@ def test_official_sizes(kitti_tree: Path):
 @pytest.mark.parametrize("reader", [read_voxel_labels, read_voxel_mask])
 def test_wrong_size_and_absence_name_the_file(tmp_path: Path, reader):
     path = tmp_path / "000007.xyz"
-    with pytest.raises(FileNotFoundError, match=r"000007\.xyz"):
+    with pytest.raises(MissingFileError, match=r"000007\.xyz"):
         reader(path)
     path.write_bytes(b"1234")
-    with pytest.raises(ValueError, match=r"000007\.xyz.*4 bytes, expected"):
+    with pytest.raises(InvalidValueError, match=r"000007\.xyz.*4 bytes, expected"):
         reader(path)
 
 
@@ -58,14 +58,3 @@ def test_writers_refuse_other_types(tmp_path: Path):
     with pytest.raises(ValueError, match="bool"):
         write_voxel_mask(tmp_path / "a.bin", np.zeros(SMALL, dtype=np.uint8))
     assert not list(tmp_path.iterdir())
-
-
-def test_atomic_write_keeps_the_old_file_on_error(tmp_path: Path):
-    path = tmp_path / "folder" / "file"
-    with atomic_write(path) as file:
-        file.write(b"old")
-    with pytest.raises(RuntimeError), atomic_write(path) as file:
-        file.write(b"half")
-        raise RuntimeError
-    assert path.read_bytes() == b"old"
-    assert [entry.name for entry in path.parent.iterdir()] == ["file"]

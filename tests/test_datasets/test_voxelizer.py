@@ -8,10 +8,10 @@ import pytest
 from htcl.datasets.calibration import KittiCalibration, lidar_poses, read_poses
 from htcl.datasets.scan_files import read_point_labels, read_scan
 from htcl.datasets.voxel_files import read_voxel_labels, read_voxel_mask
-from htcl.datasets.voxel_grid import VoxelGridSpec
 from htcl.datasets.voxelizer import LidarScan, majority_labels, visible_voxels, voxelize
+from htcl.geometry import VoxelGrid
 
-GRID = VoxelGridSpec(origin=(0.0, -4.0, -1.0), voxel_size=1.0, size=(8, 8, 2))
+GRID = VoxelGrid(origin=(0.0, -4.0, -1.0), voxel_size=1.0, shape=(8, 8, 2))
 
 
 def scan(points: list[tuple], labels: list[int], pose: np.ndarray | None = None) -> LidarScan:
@@ -26,18 +26,6 @@ def forward(metres: float) -> np.ndarray:
     pose = np.eye(4)
     pose[0, 3] = metres
     return pose
-
-
-def test_grid_indices_floor_and_keep_order():
-    inside, index = GRID.indices(
-        np.array([(0.5, -3.5, -0.5), (-0.1, 0, 0), (7.999, 3.999, 0.999), (8, 0, 0)])
-    )
-    assert inside.tolist() == [True, False, True, False]
-    assert index.tolist() == [[0, 0, 0], [7, 7, 1]]
-    assert GRID.upper == (8.0, 4.0, 1.0)
-    np.testing.assert_allclose(GRID.centres(1), np.arange(8) - 3.5)
-    with pytest.raises(ValueError, match="positive"):
-        VoxelGridSpec(voxel_size=0)
 
 
 def test_majority_and_ties():
@@ -70,7 +58,7 @@ def test_shadow_of_a_wall_and_a_second_view():
     frame = voxelize([first], first.pose, 0, GRID)
     assert frame.bin[3].all() and frame.bin.sum() == 16
     # The wall and everything behind it is occluded; never seen is only what lies behind.
-    expected = np.zeros(GRID.size, dtype=bool)
+    expected = np.zeros(GRID.shape, dtype=bool)
     expected[3:] = True
     np.testing.assert_array_equal(frame.occluded, expected)
     expected[3] = False

@@ -17,15 +17,12 @@ PARTS = ("state_dict", "optimizer", "param_schedulers")
 # The recommended mini network on images and volumes of toy size.
 CONFIG = """
 _base_ = ["{base}"]
-pipeline = [dict(step) for step in _base_.train_pipeline]
-pipeline[0].update(input_size=(32, 128))
-train_dataloader = dict(
-    num_workers=1,
-    dataset=dict(data_root="{data_root}", sequences=("00",), pipeline=pipeline, history_stride=5),
-)
+data_root = "{data_root}"
+input_size = (32, 128)
+history_stride = 5
+train_sequences = ("00",)
 model = dict(
-    stereo=dict(input_size=(48, 144), max_disparity=24),
-    view_transformer=dict(input_size=(32, 128), voxel_size=1.6),
+    stereo=dict(input_size=(48, 144), max_disparity=24), view_transformer=dict(voxel_size=1.6)
 )
 train_cfg = dict(max_iters={num_steps})
 val_cfg = val_dataloader = val_evaluator = None

@@ -6,6 +6,7 @@ from mmengine.config import Config
 from mmengine.registry import MODEL_WRAPPERS
 
 from htcl.engine.distributed import CPUDistributedDataParallel, set_up_launcher
+from htcl.errors import InvalidValueError
 
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -25,13 +26,13 @@ def test_one_process():
 
 @pytest.mark.parametrize("launcher", ["slurm", "mpi"])
 def test_launchers_that_need_a_gpu(launcher):
-    with pytest.raises(RuntimeError, match=f"launcher '{launcher}' needs CUDA.*run.sh"):
+    with pytest.raises(InvalidValueError, match=f"launcher '{launcher}' needs CUDA.*run.sh"):
         set_up_launcher(Config({}), launcher)
 
 
 def test_without_torchrun(monkeypatch):
     monkeypatch.setenv("RANK", "0")
-    with pytest.raises(RuntimeError, match=r"WORLD_SIZE, MASTER_ADDR not set.*bash run\.sh"):
+    with pytest.raises(InvalidValueError, match=r"WORLD_SIZE, MASTER_ADDR not set.*bash run\.sh"):
         set_up_launcher(Config({}), "pytorch")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,24 +12,26 @@ from mmdet3d.structures import Det3DDataSample
 from mmengine.runner import IterBasedTrainLoop
 from mmengine.structures import BaseDataElement
 
+from htcl.datasets.specification import build_specification
 from htcl.engine.hooks import (
     PredictionPictureHook,
     PredictionWriterHook,
     ProgressBarHook,
     StepSeedHook,
 )
+from htcl.geometry import Camera, VoxelGrid
 
 LOSS = {"loss": torch.tensor(1.25)}
 
 
 def make_sample(shape=(4, 4, 2), frame="000005", fill=1):
+    grid = VoxelGrid((0.0, -0.4, -0.2), 0.2, shape)
     sample = Det3DDataSample(
         metainfo={
             "sequence": "08",
             "frame": frame,
-            "voxel_origin": (0.0, -0.4, -0.2),
-            "voxel_size": 0.2,
-            "image_size": (8, 16),
+            "image_sizes": [(8, 16)],
+            "specification": replace(build_specification("SemanticKITTI"), grid=grid),
         }
     )
     sample.pred_voxels = BaseDataElement(semantics=torch.full(shape, fill, dtype=torch.uint8))
@@ -46,10 +49,10 @@ class Model(torch.nn.Module):
 
 
 def make_runner(**fields):
+    eye = torch.eye(4)[None]
     inputs = {
-        "left": torch.zeros(3, 8, 16, dtype=torch.uint8),
-        "intrinsics_left": torch.eye(4),
-        "lidar_from_camera": torch.eye(4),
+        "images": torch.zeros(1, 3, 8, 16, dtype=torch.uint8),
+        "cameras": Camera(eye, eye, torch.eye(3)[None], eye, (8, 16)),
     }
     sample = make_sample()
     sample.gt_voxels = BaseDataElement(semantics=torch.zeros(4, 4, 2, dtype=torch.uint8))

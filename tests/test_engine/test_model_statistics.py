@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from htcl.config import load_config
 from htcl.engine.model_statistics import measure
-from htcl.engine.runner import load_config
 from htcl.engine.synthetic_input import set_input_size, synthetic_inputs
+from htcl.errors import InvalidValueError
 
 
 @pytest.fixture
@@ -24,8 +27,6 @@ def test_shapes_alone_count_what_a_real_pass_does(config):
     """Same FLOPs, and nearly the same memory, with and without computing."""
     shapes, real = (measure(config("mini/htcl_egopose"), device) for device in ("none", "cpu"))
     assert shapes.seconds is None and real.seconds > 0
-    # The geometry of the lift is computed beforehand in one case, and is a few products of 4 x 4
-    # matrices in the other.
     assert {p.name: p.flops for p in shapes.parts} == {
         p.name: pytest.approx(p.flops, rel=1e-3) for p in real.parts
     }
@@ -63,22 +64,46 @@ def test_size(config):
     cfg = config("mini/htcl_mono")
     set_input_size(cfg, (64, 160))
     found = measure(cfg)
-    assert found.input_shapes["left"] == (1, 3, 64, 160)
-    with pytest.raises(ValueError, match="multiples of 32"):
+    assert found.input_shapes["images"] == (1, 1, 3, 64, 160)
+    with pytest.raises(InvalidValueError, match="multiples of 32"):
         set_input_size(cfg, (70, 160))
 
 
-def test_inputs_follow_the_model(config):
+def test_inputs_follow_the_model():
     class Model:
-        stereo = None
-        temporal = None
+        required_inputs = frozenset({"images"})
 
     inputs = synthetic_inputs(Model(), (96, 320), 2)
-    assert "right" not in inputs and "frames" not in inputs
+    assert set(inputs) == {"images", "cameras"}
     # The optical axis lies where KITTI's does: 320 / 1241 of 607, a little above the middle of the
     # 96 rows at the bottom of 97.
-    axis = inputs["pixel_transform"][0] @ inputs["intrinsics_left"][0, :3, 2]
+    camera = inputs["cameras"][0, 0]
+    axis = camera.image_transform @ camera.intrinsics[:3, 2]
     torch.testing.assert_close(axis[:2], torch.tensor([156.20, 46.39]), atol=0.1, rtol=0)
+
+
+def test_inputs_of_a_rig_with_history():
+    class Model:
+        required_inputs = frozenset({"images", "right", "history", "current_from_history"})
+        temporal = SimpleNamespace(num_history=2)
+
+    inputs = synthetic_inputs(Model(), (64, 160), batch=3, num_cameras=2)
+    shapes = {key: tuple(value.shape) for key, value in inputs.items()}
+    image, rig = (3, 64, 160), (3, 2)
+    assert shapes == {
+        "images": (*rig, *image),
+        "cameras": rig,
+        "right": (*rig, *image),
+        "focal_baseline": rig,
+        "history": (3, 2, 2, *image),
+        "current": (*rig, *image),
+        "history_cameras": rig,
+        "current_from_history": (3, 2, 2, 4, 4),
+    }
+    # Oldest first; a point ahead has come nearer since.
+    torch.testing.assert_close(
+        inputs["current_from_history"][0, :, :, 2, 3], torch.tensor([[-1.0] * 2, [-0.5] * 2])
+    )
 
 
 @pytest.mark.gpu

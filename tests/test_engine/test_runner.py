@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import logging
+from types import SimpleNamespace
+from urllib.error import URLError
+
 import pytest
 import torch
-from mmdet3d.registry import MODELS
-from mmengine.registry import init_default_scope
+from mmengine.config import Config
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.runner import Runner
 
-from htcl.engine.runner import build_runner, load_config
+from htcl.config import load_config
+from htcl.engine.runner import OccupancyRunner, build_runner, config_errors, prepare_loader
+from htcl.errors import InvalidValueError, MissingFileError
 
 TINY = "tests/data/tiny_htcl.py"
 
@@ -32,18 +39,8 @@ def save(path, state):
     return path
 
 
-def test_missing_config():
-    with pytest.raises(FileNotFoundError, match=r"config 'no/such\.py' does not exist.*projects"):
-        load_config("no/such.py")
-
-
-def test_overrides(repo_root):
-    cfg = load_config(repo_root / TINY, {"optim_wrapper.optimizer.lr": 1e-5})
-    assert cfg.optim_wrapper.optimizer == {"type": "AdamW", "lr": 1e-5, "weight_decay": 0.01}
-
-
 def test_missing_checkpoint(cfg):
-    with pytest.raises(FileNotFoundError, match=r"checkpoint 'no/such\.pth' does not exist"):
+    with pytest.raises(MissingFileError, match=r"checkpoint 'no/such\.pth' does not exist"):
         build_runner(cfg, checkpoint="no/such.pth")
 
 
@@ -61,7 +58,7 @@ def test_misfits_are_listed(cfg, tmp_path):
     state["surplus.weight"] = torch.zeros(2)
     del state["depth_net.depth_conv.bias"]
     path = save(tmp_path / "misfit.pth", state)
-    with pytest.raises(ValueError, match="does not fit config") as error:
+    with pytest.raises(InvalidValueError, match="does not fit config") as error:
         build_runner(cfg, checkpoint=path)
     text = str(error.value)
     for expected in (str(path), "tiny_htcl.py", "surplus.weight", "depth_net.depth_conv.bias"):
@@ -77,23 +74,177 @@ def test_default_work_dir_tells_mini_from_full(repo_root, cfg, monkeypatch, tmp_
     assert cfg.work_dir == "work_dirs/data/tiny_htcl"
 
 
-def test_missing_pretrained_backbone(cfg, tmp_path):
-    weights = tmp_path / "backbone.pth"
-    cfg.model.img_backbone.init_cfg = {"type": "Pretrained", "checkpoint": str(weights)}
-    expected = r"pretrained weights '.*backbone.pth' of model\.img_backbone do not exist.*init_cfg"
-    with pytest.raises(FileNotFoundError, match=expected):
+class TestPretrained:
+    """Files that parts start from, anywhere in the network."""
+
+    @pytest.fixture(params=["img_backbone", "depth_net.inner", "losses.0"])
+    def place(self, request, cfg, monkeypatch):
+        """Where the part is; nothing is built from the config."""
+        monkeypatch.setattr(OccupancyRunner, "from_cfg", lambda cfg: SimpleNamespace(cfg=cfg))
+        cfg.merge_from_dict({f"model.{request.param}.seen": True})
+        return request.param
+
+    @staticmethod
+    def start(cfg, place, init_cfg):
+        cfg.merge_from_dict({f"model.{place}.init_cfg": init_cfg})
+        built = build_runner(cfg).cfg.model
+        for key in place.split("."):
+            built = built[int(key)] if key.isdecimal() else built[key]
+        return built.get("init_cfg")
+
+    @pytest.mark.parametrize("as_list", [False, True])
+    def test_missing(self, cfg, place, tmp_path, as_list):
+        init = {"type": "Pretrained", "checkpoint": str(tmp_path / "part.pth")}
+        normal = {"type": "Normal", "layer": "Conv2d"}
+        expected = rf"pretrained weights '.*part.pth' of model\.{place} do not exist.*init_cfg=None"
+        with pytest.raises(MissingFileError, match=expected):
+            self.start(cfg, place, [normal, init] if as_list else init)
+        # A checkpoint of the whole network makes them needless.
+        cfg.load_from = str(save(tmp_path / "network.pth", {}))
+        left = self.start(cfg, place, [normal, init] if as_list else init)
+        assert left == ([normal] if as_list else None)
+
+    def test_there(self, cfg, place, tmp_path):
+        init = {"type": "Pretrained", "checkpoint": str(save(tmp_path / "part.pth", {}))}
+        assert self.start(cfg, place, init) == init
+
+    def test_steps_without_a_file(self, cfg, place):
+        steps = [{"type": "Kaiming", "layer": "Conv2d"}, {"type": "Constant", "val": 1.0}]
+        assert self.start(cfg, place, steps) == steps
+
+    def test_no_network(self, monkeypatch):
+        def refuse(runner):
+            raise URLError("Name or service not known")
+
+        monkeypatch.setattr(Runner, "_init_model_weights", refuse)
+        with pytest.raises(InvalidValueError, match=r"Name or service not known.*init_cfg=None"):
+            OccupancyRunner.__new__(OccupancyRunner)._init_model_weights()
+
+
+def test_missing_file_to_start_from(cfg):
+    cfg.load_from = "no/such.pth"
+    with pytest.raises(MissingFileError, match=r"load_from 'no/such\.pth' does not exist"):
         build_runner(cfg)
-    # A checkpoint of the whole network makes them needless.
-    cfg.load_from = "network.pth"
-    build_runner(cfg)
-    assert "init_cfg" not in cfg.model.img_backbone
 
 
-def test_pretrained_backbone_is_kept(cfg, tmp_path):
-    weights = save(tmp_path / "backbone.pth", {})
-    cfg.model.img_backbone.init_cfg = {"type": "Pretrained", "checkpoint": str(weights)}
-    build_runner(cfg)
-    assert cfg.model.img_backbone.init_cfg.checkpoint == str(weights)
+def test_resuming_from_weights_alone(cfg, tmp_path):
+    runner = build_runner(cfg)
+    path = save(tmp_path / "weights.pth", runner.model.state_dict())
+    with pytest.raises(InvalidValueError, match=r"weights\.pth.*weights alone.*--load-from"):
+        runner.resume(str(path))
+
+
+class TestConfigErrors:
+    """What a config says wrongly is a user's mistake, what a class does wrongly is not."""
+
+    @pytest.fixture
+    def build(self):
+        class Toy:
+            def __init__(self, size, broken=False):
+                if broken:
+                    {}["key"]
+                    self(1, 2, 3)
+
+        MODELS.register_module(name="RunnerTestToy", module=Toy, force=True)
+
+        def build(**config):
+            with config_errors(Config({}, filename="tests/data/tiny_htcl.py")):
+                MODELS.build({"type": "RunnerTestToy", **config})
+
+        return build
+
+    @pytest.mark.parametrize(
+        ("config", "message"),
+        [
+            ({"size": 1, "sise": 2}, "unexpected keyword argument 'sise'"),
+            ({}, "missing 1 required positional argument: 'size'"),
+            ({"type": "Nix"}, "Nix is not in the mmengine::model registry"),
+        ],
+    )
+    def test_of_the_user(self, build, config, message):
+        with pytest.raises(InvalidValueError, match=rf"config '.*tiny_htcl\.py': .*{message}"):
+            build(**config)
+
+    def test_of_the_program(self, build):
+        with pytest.raises(KeyError, match="key"):
+            build(size=1, broken=True)
+
+    def test_at_the_start(self, cfg):
+        cfg.model.head.type = "Nix"
+        with pytest.raises(InvalidValueError, match="Nix is not in"):
+            build_runner(cfg)
+
+
+WORKERS = {"persistent_workers": True, "prefetch_factor": 4}
+
+
+class TestLoader:
+    @pytest.fixture(autouse=True)
+    def classes(self):
+        def data(inputs=None):
+            return inputs
+
+        DATASETS.register_module(name="RunnerTestData", module=data, force=True)
+        DATASETS.register_module(name="RunnerTestOther", module=lambda: None, force=True)
+
+    def test_without_workers(self):
+        loader = {"num_workers": 0, "dataset": {"type": "RunnerTestOther"}, **WORKERS}
+        prepared = prepare_loader(loader, frozenset())
+        assert prepared == {"num_workers": 0, "dataset": {"type": "RunnerTestOther"}}
+        assert loader["persistent_workers"]
+
+    def test_with_workers(self):
+        loader = {"num_workers": 2, "dataset": {"type": "RunnerTestOther"}, **WORKERS}
+        assert prepare_loader(loader, frozenset()) == loader
+
+    def test_inputs(self):
+        needed = frozenset({"images", "right"})
+        other = {"type": "RunnerTestOther"}
+        wrapped = {
+            "type": "ConcatDataset",
+            "datasets": [
+                {"type": "RunnerTestData"},
+                other,
+                {"type": "RunnerTestData", "inputs": 5},
+            ],
+        }
+        found = prepare_loader({"dataset": wrapped}, needed)["dataset"]["datasets"]
+        assert [entry.get("inputs") for entry in found] == [needed, None, 5]
+        assert "inputs" not in wrapped["datasets"][0]
+
+    def test_training_asks_for_more(self, cfg, kitti_tree):
+        cfg.merge_from_dict({"train_dataloader.dataset.data_root": str(kitti_tree)})
+        cfg.merge_from_dict({"val_dataloader.dataset.data_root": str(kitti_tree)})
+        runner = build_runner(cfg)
+        trained, validated = (
+            loop.dataloader.dataset[0]["inputs"] for loop in (runner.train_loop, runner.val_loop)
+        )
+        assert {"images", "depth_maps", "points"} <= set(trained)
+        # One image, as the network is the cheapest variant.
+        assert set(validated) == {"images", "cameras"}
+
+
+def test_console_and_log_file(cfg, capsys):
+    runner = build_runner(cfg)
+    runner.logger.info("one line of the run")
+    runner.logger.info("paramwise_options -- head.weight:lr=1")
+    (file,) = [h for h in runner.logger.handlers if isinstance(h, logging.FileHandler)]
+    with open(file.baseFilename) as log:
+        written = log.read()
+    shown = "".join(capsys.readouterr())
+    for text in ("custom_imports", "System environment", "IterTimerHook", "paramwise_options"):
+        assert text in written
+        assert text not in shown
+    assert "one line of the run" in written
+    assert "one line of the run" in shown
+
+
+def test_a_schedule_shorter_than_its_warm_up(cfg):
+    cfg.merge_from_dict({"param_scheduler.1.end": 20})
+    runner = build_runner(cfg)
+    runner.optim_wrapper = runner.build_optim_wrapper(cfg.optim_wrapper)
+    with pytest.raises(InvalidValueError, match=r"param_scheduler: .*begin=50.*end=20"):
+        runner.build_param_scheduler(cfg.param_scheduler)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU keeps its faster operators")

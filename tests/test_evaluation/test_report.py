@@ -1,21 +1,34 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from PIL import Image
 
+from htcl.datasets.specification import DatasetSpecification
 from htcl.evaluation.report import (
     as_percentages,
     format_table,
     save_confusion_picture,
     scores_by_range,
 )
+from htcl.geometry import VoxelGrid
 
 NAMES = ("empty", "car", "road")
+TOY = DatasetSpecification(
+    name="toy",
+    class_names=NAMES,
+    palette=((0, 0, 0),) * 3,
+    voxel_map={0: 0, 1: 1, 2: 2},
+    point_map={0: 0, 1: 1, 2: 2},
+    raw_ids=(0, 1, 2),
+    grid=VoxelGrid((0, 0, 0), 1, (2, 2, 2)),
+)
 CONFUSION = np.array([[10, 2, 0], [2, 3, 0], [0, 1, 0]])
 
 
 def test_percentages_are_keyed_by_range():
-    flat = as_percentages(scores_by_range(np.stack([CONFUSION, CONFUSION]), [12.8]), NAMES)
+    flat = as_percentages(scores_by_range(np.stack([CONFUSION, CONFUSION]), [12.8], TOY), TOY)
     assert flat["IoU"] == flat["12.8m/IoU"] == 50
     assert set(flat) == {
         prefix + key
@@ -25,7 +38,7 @@ def test_percentages_are_keyed_by_range():
 
 
 def test_table_marks_absent_classes():
-    table = format_table(scores_by_range(CONFUSION[None], []), NAMES, CONFUSION.sum(axis=0))
+    table = format_table(scores_by_range(CONFUSION[None], [], TOY), TOY, CONFUSION.sum(axis=0))
     assert "road (absent)" in table
     assert "37.50" in table
 
@@ -35,3 +48,10 @@ def test_confusion_picture(tmp_path):
     save_confusion_picture(path, CONFUSION, NAMES)
     picture = np.asarray(Image.open(path).convert("L"))
     assert picture.min() < 100 < picture.max()
+
+
+def test_the_empty_class_may_be_the_last_one():
+    last = replace(TOY, class_names=("car", "road", "free"), empty_class=2)
+    turned = np.roll(CONFUSION, -1, axis=(0, 1))
+    expected = as_percentages(scores_by_range(CONFUSION[None], [], TOY), TOY)
+    assert as_percentages(scores_by_range(turned[None], [], last), last) == expected

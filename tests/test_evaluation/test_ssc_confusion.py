@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 import torch
 
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
+from htcl.errors import InvalidValueError
 from htcl.evaluation.ssc_confusion import (
     confusion_by_range,
     confusion_matrix,
     near_box,
     ssc_scores,
 )
+from htcl.geometry import VoxelGrid
 
-GRID, ORIGIN = (256, 256, 32), (0.0, -25.6, -2.0)
+GRID = SEMANTICKITTI.grid
+CLASSES = (20, 255)
 
 
 def _official(pairs, classes=20):
@@ -45,7 +49,9 @@ def _pair(seed, shape=(16, 12, 8)):
 def test_equals_the_official_evaluator():
     pairs = [_pair(seed) for seed in range(3)]
     expected = _official(pairs)
-    confusion = sum(confusion_matrix(*map(torch.from_numpy, pair)) for pair in pairs).numpy()
+    confusion = sum(
+        confusion_matrix(*map(torch.from_numpy, pair), *CLASSES) for pair in pairs
+    ).numpy()
     np.testing.assert_array_equal(confusion, expected["conf"])
     scores = ssc_scores(confusion)
     np.testing.assert_allclose(scores.class_iou, expected["iou"], rtol=0, atol=1e-9)
@@ -81,42 +87,42 @@ def test_counts_are_exact_beyond_float32():
 def test_inputs_stay_as_they_are():
     prediction, target = map(torch.from_numpy, _pair(0))
     copies = prediction.clone(), target.clone()
-    confusion_matrix(prediction, target)
+    confusion_matrix(prediction, target, *CLASSES)
     assert torch.equal(prediction, copies[0])
     assert torch.equal(target, copies[1])
 
 
 def test_unscored_predictions_may_hold_anything():
     prediction, target = torch.tensor([1, 255]), torch.tensor([1, 255])
-    assert confusion_matrix(prediction, target).sum() == 1
+    assert confusion_matrix(prediction, target, *CLASSES).sum() == 1
 
 
 def test_classes_out_of_range_are_refused():
-    with pytest.raises(ValueError, match=r"prediction .* holds \[255\]"):
-        confusion_matrix(torch.tensor([255]), torch.tensor([0]))
-    with pytest.raises(ValueError, match=r"ground truth .* holds \[20\]"):
-        confusion_matrix(torch.tensor([0]), torch.tensor([20]))
-    with pytest.raises(ValueError, match="different shapes"):
-        confusion_matrix(torch.zeros(2, 2), torch.zeros(2, 3))
+    with pytest.raises(InvalidValueError, match=r"prediction .* holds \[255\]"):
+        confusion_matrix(torch.tensor([255]), torch.tensor([0]), *CLASSES)
+    with pytest.raises(InvalidValueError, match=r"ground truth .* holds \[20\].*num_classes 20"):
+        confusion_matrix(torch.tensor([0]), torch.tensor([20]), *CLASSES)
+    with pytest.raises(InvalidValueError, match="different shapes"):
+        confusion_matrix(torch.zeros(2, 2), torch.zeros(2, 3), *CLASSES)
 
 
 def test_near_boxes_of_the_benchmarks_grid():
     """0.2 m voxels, y from -25.6: 12.8 m are 64 voxels in front and 32 to each side."""
-    assert near_box(GRID, ORIGIN, 0.2, 12.8) == (slice(0, 64), slice(96, 160))
-    assert near_box(GRID, ORIGIN, 0.2, 25.6) == (slice(0, 128), slice(64, 192))
-    assert near_box(GRID, ORIGIN, 0.2, 51.2) == (slice(0, 256), slice(0, 256))
+    assert near_box(GRID, 12.8) == (slice(0, 64), slice(96, 160))
+    assert near_box(GRID, 25.6) == (slice(0, 128), slice(64, 192))
+    assert near_box(GRID, 51.2) == (slice(0, 256), slice(0, 256))
 
 
 def test_near_box_of_a_coarse_grid_and_of_none():
-    assert near_box((64, 64, 8), ORIGIN, 0.8, 12.8) == (slice(0, 16), slice(24, 40))
-    with pytest.raises(ValueError, match=r"within 0.1 m"):
-        near_box(GRID, ORIGIN, 0.2, 0.1)
+    assert near_box(GRID.resized(0.8), 12.8) == (slice(0, 16), slice(24, 40))
+    with pytest.raises(InvalidValueError, match=r"within 0.1 m"):
+        near_box(GRID, 0.1)
 
 
 def test_ranges_count_their_voxels_only():
     prediction, target = map(torch.from_numpy, _pair(1, (16, 16, 4)))
-    box = near_box((16, 16, 4), (0.0, -8.0, 0.0), 1.0, 8.0)
-    full, near = confusion_by_range(prediction, target, [box])
-    np.testing.assert_array_equal(full, confusion_matrix(prediction, target).numpy())
-    cut = confusion_matrix(prediction[:8, 4:12], target[:8, 4:12])
+    box = near_box(VoxelGrid((0.0, -8.0, 0.0), 1.0, (16, 16, 4)), 8.0)
+    full, near = confusion_by_range(prediction, target, [box], *CLASSES)
+    np.testing.assert_array_equal(full, confusion_matrix(prediction, target, *CLASSES).numpy())
+    cut = confusion_matrix(prediction[:8, 4:12], target[:8, 4:12], *CLASSES)
     np.testing.assert_array_equal(near, cut.numpy())

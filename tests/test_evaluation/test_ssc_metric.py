@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from mmdet3d.registry import METRICS
 from mmdet3d.structures import Det3DDataSample
 from mmengine.evaluator import Evaluator
+from mmengine.registry import METRICS
 from mmengine.structures import BaseDataElement
 
-from htcl.datasets.labels import CLASS_NAMES
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
+from htcl.datasets.specification import build_specification
+from htcl.errors import InvalidValueError
 from htcl.evaluation import confusion_matrix, ssc_scores
+from htcl.geometry import VoxelGrid
 
-GRID = {"voxel_origin": (0.0, -8.0, -1.0), "voxel_size": 1.0}
+SPECIFICATION = replace(SEMANTICKITTI, grid=VoxelGrid((0.0, -8.0, -1.0), 1.0, (16, 16, 4)))
 
 
 def _sample(seed, labelled=True):
@@ -21,7 +26,8 @@ def _sample(seed, labelled=True):
     noise = torch.randint(0, 20, shape, generator=generator, dtype=torch.uint8)
     prediction = torch.where(torch.rand(shape, generator=generator) < 0.5, target, noise)
     target[torch.rand(shape, generator=generator) < 0.1] = 255
-    sample = Det3DDataSample(metainfo={"sequence": "08", "frame": f"{seed:06d}", **GRID})
+    meta = {"sequence": "08", "frame": f"{seed:06d}", "specification": SPECIFICATION}
+    sample = Det3DDataSample(metainfo=meta)
     sample.pred_voxels = BaseDataElement(semantics=prediction)
     if labelled:
         sample.gt_voxels = BaseDataElement(semantics=target)
@@ -42,19 +48,22 @@ def test_through_mmengines_evaluator():
 
     expected = ssc_scores(
         sum(
-            confusion_matrix(s.pred_voxels.semantics, s.gt_voxels.semantics) for s in copies
+            confusion_matrix(s.pred_voxels.semantics, s.gt_voxels.semantics, 20, 255)
+            for s in copies
         ).numpy()
     )
     assert scores["IoU"] == 100 * expected.completion_iou
     assert scores["mIoU"] == 100 * expected.mean_iou
     assert scores["precision"] == 100 * expected.precision
     assert scores["recall"] == 100 * expected.recall
-    for index, name in enumerate(CLASS_NAMES[1:], start=1):
+    for index, name in enumerate(SPECIFICATION.class_names[1:], start=1):
         assert scores[f"IoU_{name}"] == 100 * expected.class_iou[index]
     assert "IoU_empty" not in scores
     near = ssc_scores(
         sum(
-            confusion_matrix(s.pred_voxels.semantics[:8, 4:12], s.gt_voxels.semantics[:8, 4:12])
+            confusion_matrix(
+                s.pred_voxels.semantics[:8, 4:12], s.gt_voxels.semantics[:8, 4:12], 20, 255
+            )
             for s in copies
         ).numpy()
     )
@@ -73,15 +82,27 @@ def test_repeated_samples_of_a_distributed_sampler_count_once():
     assert padded.evaluate(size=3) == once.evaluate(size=3)
 
 
-def test_origin_and_size_of_the_sample_win_over_the_defaults():
+def test_the_samples_specification_wins_over_that_of_the_data_set():
     sample = _sample(0).to_dict()
     told = _metric()
+    told.dataset_meta = {"specification": SEMANTICKITTI.as_dict()}
     told.process(None, [sample])
-    for key in GRID:
-        del sample[key]
-    fallback = _metric(**GRID)
+    del sample["specification"]
+    fallback = _metric()
+    # As a checkpoint or a data set's meta information has it.
+    fallback.dataset_meta = {"specification": SPECIFICATION.as_dict()}
     fallback.process(None, [sample])
     np.testing.assert_array_equal(told.results[0], fallback.results[0])
+
+
+def test_labels_of_other_classes_are_refused():
+    """The number of classes is one fact: labels 0..19 do not fit to a specification of 19."""
+    sample = _sample(3).to_dict()
+    merge = {"post": ["pole", "traffic-sign"]}
+    merged = build_specification({"base": "SemanticKITTI", "merge": merge})
+    sample["specification"] = replace(merged, grid=SPECIFICATION.grid)
+    with pytest.raises(InvalidValueError, match=r"08/000003: .*\[19\].*num_classes 19"):
+        _metric().process(None, [sample])
 
 
 def test_samples_without_ground_truth_are_left_out(caplog):
@@ -121,7 +142,7 @@ def test_table_lists_scores_classes_and_ranges(monkeypatch):
 def test_errors_name_the_frame():
     sample = _sample(7).to_dict()
     sample["pred_voxels"]["semantics"] = sample["pred_voxels"]["semantics"][:4]
-    with pytest.raises(ValueError, match="sample 08/000007: prediction"):
+    with pytest.raises(InvalidValueError, match="sample 08/000007: prediction"):
         _metric().process(None, [sample])
     del sample["pred_voxels"]
     with pytest.raises(KeyError, match="08/000007 has no pred_voxels"):

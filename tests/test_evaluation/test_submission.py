@@ -2,23 +2,28 @@ from __future__ import annotations
 
 import re
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from htcl.datasets.labels import TRAIN_TO_RAW
 from htcl.datasets.layout import KittiLayout
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.datasets.voxel_files import write_voxel_labels
+from htcl.errors import InvalidValueError, MissingFileError
 from htcl.evaluation.submission import (
-    SEQUENCES,
     check_submission,
     expected_frames,
     label_path,
     unfinished,
     write_submission,
 )
+from htcl.geometry import VoxelGrid
 
 GRID = (4, 4, 2)
+SMALL = replace(SEMANTICKITTI, stored_grid=VoxelGrid((0, 0, 0), 0.2, GRID))
+RAW_IDS = np.array(SMALL.raw_ids, dtype=np.uint16)
+SEQUENCES = SEMANTICKITTI.splits["test"]
 FRAMES = {"11": ["000000", "000005"], "12": ["000000"]}
 
 
@@ -27,18 +32,18 @@ def folder(tmp_path):
     """Complete predictions with all 20 ids."""
     for sequence, names in FRAMES.items():
         for frame in names:
-            labels = np.resize(TRAIN_TO_RAW, GRID)
+            labels = np.resize(RAW_IDS, GRID)
             write_voxel_labels(label_path(tmp_path / "work", sequence, frame), labels)
     return tmp_path / "work"
 
 
 @pytest.fixture
 def archive(folder, tmp_path):
-    return write_submission(folder, tmp_path / "ours.zip", FRAMES, "HTCL", GRID)
+    return write_submission(folder, tmp_path / "ours.zip", FRAMES, SMALL, "HTCL")
 
 
 def check(path, frames=FRAMES, **options):
-    return check_submission(path, frames, grid_size=GRID, **options)
+    return check_submission(path, SMALL, frames, **options)
 
 
 def rewrite(archive, change):
@@ -68,27 +73,27 @@ def test_entries_are_what_the_server_wants(archive):
             if info.filename.endswith(".label"):
                 assert info.file_size == 2 * 4 * 4 * 2
         raw = np.frombuffer(file.read("sequences/12/predictions/000000.label"), "<u2")
-        np.testing.assert_array_equal(raw, np.resize(TRAIN_TO_RAW, GRID).ravel())
+        np.testing.assert_array_equal(raw, np.resize(RAW_IDS, GRID).ravel())
         assert file.read("description.txt") == b"HTCL"
     assert check(archive) == []
     assert check(archive, None, sequences=["11", "12"]) == []
 
 
 def test_equal_predictions_make_equal_archives(folder, archive, tmp_path):
-    again = write_submission(folder, tmp_path / "again.zip", FRAMES, "HTCL", GRID)
+    again = write_submission(folder, tmp_path / "again.zip", FRAMES, SMALL, "HTCL")
     assert again.read_bytes() == archive.read_bytes()
 
 
 def test_no_incomplete_archive(folder, tmp_path):
     label_path(folder, "11", "000005").unlink()
     label_path(folder, "12", "000000").write_bytes(b"cut short")
-    assert unfinished(folder, FRAMES, GRID) == [("11", "000005"), ("12", "000000")]
-    with pytest.raises(FileNotFoundError, match=r"2 of 3 predictions are missing") as error:
-        write_submission(folder, tmp_path / "x.zip", FRAMES, grid_size=GRID)
+    assert unfinished(folder, FRAMES, SMALL) == [("11", "000005"), ("12", "000000")]
+    with pytest.raises(MissingFileError, match=r"2 of 3 predictions are missing") as error:
+        write_submission(folder, tmp_path / "x.zip", FRAMES, SMALL)
     assert "sequences/11/predictions/000005.label" in str(error.value)
     assert not list(tmp_path.glob("*x.zip*"))
-    with pytest.raises(ValueError, match=r"must end in \.zip"):
-        write_submission(folder, tmp_path / "x.tar", FRAMES, grid_size=GRID)
+    with pytest.raises(InvalidValueError, match=r"must end in \.zip"):
+        write_submission(folder, tmp_path / "x.tar", FRAMES, SMALL)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +137,7 @@ def test_twice_broken_and_misnamed(archive, tmp_path):
     broken = tmp_path / "broken.zip"
     broken.write_bytes(b"no zip")
     assert "not a readable zip archive" in check(broken)[0]
-    with pytest.raises(FileNotFoundError, match="no such submission"):
+    with pytest.raises(MissingFileError, match="no such submission"):
         check(tmp_path / "none.zip")
 
 
@@ -140,9 +145,9 @@ def test_expected_frames(kitti_tree, writable_kitti_tree):
     assert SEQUENCES == ("11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21")
     frames = expected_frames(KittiLayout(kitti_tree), ["00", "08"])
     assert frames == {name: ["000000", "000005", "000010"] for name in ("00", "08")}
-    with pytest.raises(FileNotFoundError, match="sequence 11"):
-        expected_frames(KittiLayout(kitti_tree))
+    with pytest.raises(MissingFileError, match="sequence 11"):
+        expected_frames(KittiLayout(kitti_tree), SEQUENCES)
     for path in (writable_kitti_tree / "sequences/08/voxels").glob("*.bin"):
         path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"no voxels/\*.bin in sequences 08"):
+    with pytest.raises(MissingFileError, match=r"no voxels/\*.bin in sequences 08"):
         expected_frames(KittiLayout(writable_kitti_tree), ["00", "08"])

@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from htcl.losses import lovasz_softmax_loss, point_cross_entropy
+from htcl.losses import PointCrossEntropy, PointLovasz, VoxelLovasz, VoxelPrediction
+
+point_cross_entropy, lovasz_softmax_loss = PointCrossEntropy(), PointLovasz()
 
 
 def _jaccard_extension(errors, is_class):
@@ -40,6 +42,17 @@ def test_lovasz_of_a_single_scored_point():
     """One point of class 1 with p = 1/2: the error is 1/2 and the set grows from loss 0 to 1."""
     loss = lovasz_softmax_loss(torch.zeros(2, 2), torch.tensor([0, 1]))
     assert loss.item() == pytest.approx(0.5)
+
+
+def test_lovasz_of_voxels_is_that_of_their_list():
+    """With another label of what is not scored: class 0 counts, 255 does not."""
+    torch.manual_seed(0)
+    logits, target = torch.randn(2, 4, 2, 3, 1), torch.randint(0, 4, (2, 2, 3, 1))
+    target[0, 0, 0] = 255
+    rows, labels = logits.movedim(1, 4).reshape(-1, 4), target.flatten()
+    expected = PointLovasz(empty_class=-1)(rows[labels != 255], labels[labels != 255])
+    actual = VoxelLovasz()(VoxelPrediction(logits, target))
+    torch.testing.assert_close(actual, expected)
 
 
 def test_cross_entropy_skips_the_ignored_label():

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from htcl.losses import class_sums, geo_scal_loss, sem_scal_loss
+from htcl.losses import GeometricScal, SemanticScal, VoxelPrediction
+
+sem_scal_loss, geo_scal_loss = SemanticScal(), GeometricScal()
 
 
 def _bce(ratio):
@@ -54,7 +56,7 @@ def test_equals_the_plain_definition(mine, plain):
     target[1, :2] = 255
     logits = 3 * torch.randn(2, 7, 6, 5, 3)
     results = []
-    for loss in (lambda x: mine(class_sums(x, target)), lambda x: plain(x, target)):
+    for loss in (lambda x: mine(VoxelPrediction(x, target)), lambda x: plain(x, target)):
         x = logits.clone().requires_grad_()
         value = loss(x)
         results.append((value, torch.autograd.grad(value, x)[0]))
@@ -64,16 +66,16 @@ def test_equals_the_plain_definition(mine, plain):
 
 def test_coin_flip_by_hand():
     """Two voxels, empty and occupied, both with p = 1/2: every ratio is 1/2."""
-    sums = class_sums(torch.zeros(1, 2, 2, 1, 1), torch.tensor([0, 1]).view(1, 2, 1, 1))
-    assert geo_scal_loss(sums).item() == pytest.approx(3 * math.log(2), rel=1e-6)
-    assert sem_scal_loss(sums).item() == pytest.approx(3 * math.log(2), rel=1e-6)
+    prediction = VoxelPrediction(torch.zeros(1, 2, 2, 1, 1), torch.tensor([0, 1]).view(1, 2, 1, 1))
+    assert geo_scal_loss(prediction).item() == pytest.approx(3 * math.log(2), rel=1e-6)
+    assert sem_scal_loss(prediction).item() == pytest.approx(3 * math.log(2), rel=1e-6)
 
 
 def test_perfect_prediction_costs_nothing():
     target = torch.tensor([0, 1, 2, 2]).view(1, 4, 1, 1)
     logits = 40 * F.one_hot(target, 3).movedim(-1, 1).float()
-    sums = class_sums(logits, target)
-    assert geo_scal_loss(sums) == sem_scal_loss(sums) == 0
+    prediction = VoxelPrediction(logits, target)
+    assert geo_scal_loss(prediction) == sem_scal_loss(prediction) == 0
 
 
 @pytest.mark.parametrize("loss", [sem_scal_loss, geo_scal_loss])
@@ -83,7 +85,7 @@ def test_one_sided_targets_stay_finite(loss, fill, scale):
     """No scored voxel, nothing occupied, or nothing empty; soft and saturated predictions."""
     torch.manual_seed(0)
     logits = (scale * torch.randn(1, 5, 4, 4, 2)).requires_grad_()
-    value = loss(class_sums(logits, torch.full((1, 4, 4, 2), fill)))
+    value = loss(VoxelPrediction(logits, torch.full((1, 4, 4, 2), fill)))
     value.backward()
     assert value.isfinite()
     assert logits.grad.isfinite().all()
@@ -93,5 +95,7 @@ def test_one_sided_targets_stay_finite(loss, fill, scale):
 
 
 def test_only_empty_voxels_leave_the_specificity():
-    sums = class_sums(torch.zeros(1, 4, 2, 1, 1), torch.zeros(1, 2, 1, 1, dtype=torch.long))
-    assert geo_scal_loss(sums).item() == pytest.approx(math.log(4), rel=1e-6)
+    prediction = VoxelPrediction(
+        torch.zeros(1, 4, 2, 1, 1), torch.zeros(1, 2, 1, 1, dtype=torch.long)
+    )
+    assert geo_scal_loss(prediction).item() == pytest.approx(math.log(4), rel=1e-6)

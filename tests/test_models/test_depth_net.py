@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from htcl.geometry import Camera
 from htcl.models.depth import CameraAwareDepthNet, camera_vector
 
 BINS = {"start": 2.0, "stop": 10.0, "step": 1.0}
@@ -24,6 +25,12 @@ def depth_net(**changes) -> CameraAwareDepthNet:
     return CameraAwareDepthNet(**{**config, **changes})
 
 
+def cameras(count: int) -> Camera:
+    """Random numbers as matrices."""
+    sizes = (4, 4, 3, 4)
+    return Camera(*(torch.randn(count, size, size) for size in sizes), size=(40, 56))
+
+
 def test_camera_vector_order():
     """Number every matrix entry by row and column and read the numbers back."""
 
@@ -31,7 +38,14 @@ def test_camera_vector_order():
         entries = torch.arange(size)
         return (base + 10 * entries[:, None] + entries).float()[None]
 
-    vector = camera_vector(numbered(4, 100), numbered(3, 200), numbered(4, 300), numbered(4, 400))
+    camera = Camera(
+        intrinsics=numbered(4, 100),
+        image_transform=numbered(3, 200),
+        reference_from_camera=numbered(4, 300),
+        augmentation=numbered(4, 400),
+        size=(40, 56),
+    )
+    vector = camera_vector(camera)
     intrinsics = [100, 111, 102, 112, 103, 113, 123]
     pixels = [200, 201, 202, 210, 211, 212]
     augmentation = [400, 401, 410, 411, 422]
@@ -41,7 +55,7 @@ def test_camera_vector_order():
 
 def test_shapes_and_gradients():
     net = depth_net()
-    depth, context = net(torch.randn(2, 6, 5, 7), torch.randn(2, 30))
+    depth, context = net(torch.randn(2, 6, 5, 7), cameras(2))
     assert depth.shape == (2, 8, 5, 7)
     assert context.shape == (2, 4, 5, 7)
     (depth.square().sum() + context.square().sum()).backward()
@@ -50,7 +64,7 @@ def test_shapes_and_gradients():
 
 def test_depends_on_the_camera():
     net, x = depth_net().eval(), torch.randn(1, 6, 5, 7)
-    one, two = (net(x, torch.randn(1, 30)) for _ in range(2))
+    one, two = (net(x, cameras(1)) for _ in range(2))
     assert (one[0] - two[0]).abs().max() > 1e-4
     assert (one[1] - two[1]).abs().max() > 1e-4
 
@@ -64,18 +78,7 @@ def test_deformable_convolution_starts_as_a_plain_one():
 
 def test_one_image_trains():
     """The global branch has one value a channel: batch statistics would not exist."""
-    depth_net().train()(torch.randn(1, 6, 5, 7), torch.randn(1, 30))[0].sum().backward()
-
-
-def test_checkpointing_changes_no_gradient():
-    grads = []
-    for with_cp in (False, True):
-        net = depth_net(with_cp=with_cp, dropout=0.5).train()
-        torch.manual_seed(1)
-        depth, context = net(torch.randn(1, 6, 5, 7), torch.randn(1, 30))
-        (depth.square().sum() + context.sum()).backward()
-        grads.append([p.grad for p in net.parameters()])
-    torch.testing.assert_close(grads[0], grads[1])
+    depth_net().train()(torch.randn(1, 6, 5, 7), cameras(1))[0].sum().backward()
 
 
 def test_released_size():

@@ -9,11 +9,10 @@ import copy
 
 import pytest
 import torch
-from mmdet3d.registry import DATASETS, MODELS
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
+from mmengine.registry import DATASETS, MODELS, init_default_scope
 
-from htcl.engine.runner import load_config
+from htcl.config import load_config
 
 MONO = {"stereo": None, "depth_fusion": None}
 STILL = {"temporal": None, "temporal_fusion": None}
@@ -24,8 +23,6 @@ HEAD_LOSSES = {
     "loss_voxel_geo_scal",
     "loss_point_ce",
     "loss_point_lovasz",
-    "iou",
-    "miou",
 }
 DEPTH_LOSSES = {"loss_depth", "loss_depth_mono", "loss_depth_stereo"}
 HISTORY_LOSSES = {f"temporal_{name}" for name in HEAD_LOSSES} | {"loss_depth_current"}
@@ -111,12 +108,13 @@ def test_roots_of_the_state_dict(network):
     # The view transformer has no weights.
     assert roots == {
         "img_backbone", "img_neck", "depth_net", "stereo", "depth_fusion", "temporal",
-        "voxel_encoder", "voxel_neck", "temporal_fusion", "head",
+        "voxel_encoder", "voxel_neck", "temporal_fusion", "head", "point_head",
     }  # fmt: skip
 
 
-def test_depth_is_optional(build, scene):
-    assert "loss_depth" not in losses_of(build(**VARIANTS["mono"], loss_depth=None), scene[:1])
+def test_depth_is_optional(cfg, build, scene):
+    losses = [loss for loss in cfg.model.losses if loss.type != "DepthSupervision"]
+    assert "loss_depth" not in losses_of(build(**VARIANTS["mono"], losses=losses), scene[:1])
 
 
 def test_auxiliary_weight(network, scene, monkeypatch):
@@ -148,30 +146,33 @@ def test_history_corrects_the_logarithm_of_the_depth(network, scene):
     with torch.no_grad():
         before = network.extract_feat(batch)
         # All but equal: probabilities are bounded from below.
-        current = before.unfused_depth["current"]
-        torch.testing.assert_close(before.depth_prob, current, atol=5e-3, rtol=0)
-        network.temporal.depth_score.gain.fill_(0.3)
+        current = before.depth.unfused["current"]
+        torch.testing.assert_close(before.depth.prob, current, atol=5e-3, rtol=0)
+        depth_score, seen = network.temporal.depth_score, []
+        hook = depth_score.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+        depth_score.gain.fill_(0.3)
         after = network.extract_feat(batch)
-        network.temporal.depth_score.gain.zero_()
-    difference = after.depth_prob.log() - after.unfused_depth["current"].clamp_min(1e-4).log()
+        depth_score.gain.zero_()
+        hook.remove()
+    current = after.depth.unfused["current"].clamp_min(1e-4)
+    difference = after.depth.prob.log() - current.log()
     # The same for every bin up to the normalisation, but for the score.
-    _, warped = network.temporal.warp_history(batch["frames"], batch, before.image.shape[-2:])
-    score = 3.0 * warped.sum(dim=1)
+    score = 3.0 * seen[0].sum(dim=1)
     shift = difference - score
     torch.testing.assert_close(shift, shift[:, :1].expand_as(shift), atol=1e-3, rtol=0)
 
 
-def test_metrics_are_not_summed(network, scene):
-    """Only names with "loss" count; the released code added its metrics to the loss."""
-    losses = losses_of(network, scene[:1])
-    total, logged = network.parse_losses(losses)
-    assert torch.isclose(total, sum(v for name, v in losses.items() if "loss" in name))
-    assert {"iou", "miou", "loss"} <= set(logged)
+def test_observers_see_the_fused_prediction(network, scene, monkeypatch):
+    seen = []
+    monkeypatch.setattr(network, "training_observers", [seen.append])
+    losses_of(network, scene[:1])
+    (prediction,) = seen
+    assert prediction.logits.shape[2:] == prediction.target.shape[1:]
 
 
 def test_prediction_fields(network, scene):
     (sample,) = predict(network, scene[:1])
-    assert sample.depth_plane.shape == sample.temporal_affinity.shape == (4, 8)
+    assert sample.depth_plane.shape == sample.temporal_affinity.shape == (1, 4, 8)
     bins = network.view_transformer.depth_bins
     assert bins.start <= sample.depth_plane.min() <= sample.depth_plane.max() <= bins.last
     assert sample.sequence == "00"
@@ -197,7 +198,7 @@ def test_batch_equals_single_samples(network, scene):
 
 def test_history_matters(network, scene):
     changed = copy.deepcopy(scene[1:])
-    changed[0]["inputs"]["frames"][:-1].fill_(0)
+    changed[0]["inputs"]["history"].fill_(0)
     with torch.no_grad():
         before = network(**collate(network, scene[1:]), mode="tensor")
         after = network(**collate(network, changed), mode="tensor")
@@ -207,14 +208,14 @@ def test_history_matters(network, scene):
 def test_no_labels_in_training(network, scene):
     unlabelled = copy.deepcopy(scene[:1])
     del unlabelled[0]["data_samples"].gt_voxels
-    with pytest.raises(KeyError, match="sample 00/000000 has no gt_voxels"):
+    with pytest.raises(ValueError, match="sample 00/000000 has no gt_voxels"):
         losses_of(network, unlabelled)
 
 
 def test_wrong_number_of_frames(network, scene):
     short = copy.deepcopy(scene[:1])
-    short[0]["inputs"]["frames"] = short[0]["inputs"]["frames"][1:]
-    with pytest.raises(ValueError, match="3 frames, expected num_history \\+ 1 = 4"):
+    short[0]["inputs"]["history"] = short[0]["inputs"]["history"][1:]
+    with pytest.raises(ValueError, match="num_history"):
         predict(network, short)
 
 

@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sweep_cameras import make_cameras
 from torch.nn import functional as F
 
-from htcl.models.temporal.plane_sweep import PlaneSweep
-from htcl.models.temporal.sweep_geometry import (
-    feature_intrinsics,
-    pixel_times_feature_size,
-    sweep_projection,
-)
+from htcl.models.volumes import CorrelationVolume
+from htcl.ops.plane_sweep import released_intrinsics, sweep_projection
 
 DATA = Path(__file__).resolve().parents[3] / "shared/data/semantickitti/dataset/sequences/00"
 CURRENT, HISTORY = 5, (2, 3, 4)
@@ -66,8 +63,8 @@ def lidar_depth(camera_from_lidar, intrinsics, map_size):
 
 
 def median_error(features, projection, depths, lidar):
-    sweep = PlaneSweep(depths, "correlation", discard_behind=True, depth_chunk=4)
-    similarity = sweep(features[-1:], features[None, :-1], projection).mean(dim=1)
+    volume = CorrelationVolume(depth_chunk=4)
+    similarity = volume(features[-1:], features[None, :-1], projection, depths).mean(dim=1)
     similarity = F.avg_pool2d(similarity, 7, stride=1, padding=3)
     found = DEPTHS[similarity[0].argmax(dim=0)]
     measured = lidar > 0
@@ -86,15 +83,13 @@ def test_untrained_census_sweep_agrees_with_the_lidar(capsys):
     image_size = greys[0][1]
     features = torch.stack([census(grey) for grey, _ in greys])
     map_size = tuple(features.shape[-2:])
-    camera = torch.from_numpy(calibration["P2"])[None]
-    right = feature_intrinsics(camera, torch.eye(3)[None], image_size, map_size)
+    intrinsics = torch.from_numpy(calibration["P2"])[None]
+    right = make_cameras(intrinsics, torch.eye(3)[None], image_size).map_intrinsics(map_size)
     lidar = lidar_depth(calibration["Tr"], right[0].numpy(), map_size)
 
-    error = median_error(
-        features, sweep_projection(right, source_from_current, True), DEPTHS, lidar
-    )
+    error = median_error(features, sweep_projection(right, source_from_current), DEPTHS, lidar)
     released = sweep_projection(
-        pixel_times_feature_size(camera, map_size), source_from_current, False
+        released_intrinsics(intrinsics, map_size), source_from_current, unproject_offset=False
     )
     released_error = median_error(features, released, torch.linspace(0, 112, 112), lidar)
     with capsys.disabled():

@@ -7,6 +7,8 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from htcl.errors import InvalidValueError
+from htcl.models.interfaces import required_inputs
 from htcl.models.temporal import EgoPose, PoseNet
 from htcl.models.temporal.pose_net import inverse_motion, rotation_from_axis_angle
 
@@ -17,7 +19,9 @@ def seed():
 
 
 def frames(batch=1, count=3):
-    return torch.rand(batch, count, 3, 32, 64)
+    """Current images, and those of so many frames less one before them."""
+    images = torch.rand(batch, count, 3, 32, 64)
+    return images[:, -1], images[:, :-1]
 
 
 def rigid(seed, count):
@@ -67,7 +71,7 @@ def test_inverse_motion_inverts():
 
 
 def test_pose_net_gives_small_rigid_motions():
-    motion = PoseNet(channels=16).eval()(frames(2, 4))
+    motion = PoseNet(channels=16).eval()(*frames(2, 4))
     assert motion.shape == (2, 3, 4, 4)
     rotation = motion[..., :3, :3]
     torch.testing.assert_close(
@@ -79,8 +83,7 @@ def test_pose_net_gives_small_rigid_motions():
 def test_frozen_pose_net_has_no_gradients_but_moving_statistics():
     net = PoseNet(channels=16, trainable=False).train()
     before = net.encoder.bn1.running_mean.clone()
-    images = frames().requires_grad_()
-    motion = net(images)
+    motion = net(*(images.requires_grad_() for images in frames()))
     assert not motion.requires_grad
     assert not any(p.requires_grad for p in net.parameters())
     # Two history frames make two passes.
@@ -91,34 +94,39 @@ def test_frozen_pose_net_has_no_gradients_but_moving_statistics():
 def test_norm_eval_keeps_the_statistics():
     net = PoseNet(channels=16, norm_eval=True).train()
     before = net.encoder.bn1.running_mean.clone()
-    net(frames())
+    net(*frames())
     torch.testing.assert_close(net.encoder.bn1.running_mean, before, rtol=0, atol=0)
 
 
 def test_trainable_pose_net_has_gradients():
     net = PoseNet(channels=16, trainable=True).train()
-    net(frames(2)).square().sum().backward()
+    net(*frames(2)).square().sum().backward()
     assert all(p.grad is not None for p in net.encoder.parameters())
     assert net.encoder.conv1.weight.grad.abs().sum() > 0
 
 
 def test_history_frames_do_not_mix_without_training():
-    net, images = PoseNet(channels=16).eval(), frames(2, 3)
-    joint = net(images)
+    net, (current, history) = PoseNet(channels=16).eval(), frames(2, 3)
+    joint = net(current, history)
     for index in range(2):
-        single = net(images[:, [index, 2]])
+        single = net(current, history[:, index : index + 1])
         torch.testing.assert_close(joint[:, index : index + 1], single, rtol=0, atol=1e-6)
 
 
 def test_ego_pose_inverts_the_motion_of_the_history_frames():
-    current_from_frame = rigid(0, 8).view(2, 4, 4, 4)
-    motion = EgoPose()(frames(2, 4), {"current_from_frame": current_from_frame})
-    product = motion @ current_from_frame[:, :-1]
+    current_from_history = rigid(0, 6).view(2, 3, 4, 4)
+    motion = EgoPose()(*frames(2, 4), current_from_history)
+    product = motion @ current_from_history
     torch.testing.assert_close(product, torch.eye(4).expand(2, 3, 4, 4), rtol=0, atol=1e-5)
 
 
 def test_ego_pose_says_what_is_missing():
-    with pytest.raises(KeyError, match=r"current_from_frame.*PoseNet"):
-        EgoPose()(frames(), {})
-    with pytest.raises(ValueError, match="4 poses for 3 frames"):
-        EgoPose()(frames(), {"current_from_frame": rigid(0, 4)[None]})
+    with pytest.raises(InvalidValueError, match=r"current_from_history.*PoseNet"):
+        EgoPose()(*frames(), None)
+    with pytest.raises(InvalidValueError, match="4 poses for 2 frames"):
+        EgoPose()(*frames(), rigid(0, 4)[None])
+
+
+def test_only_ego_pose_asks_for_poses():
+    assert required_inputs({"type": "EgoPose"}) == {"images", "current_from_history"}
+    assert required_inputs({"type": "PoseNet"}) == {"images"}

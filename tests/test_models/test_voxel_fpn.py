@@ -8,8 +8,8 @@ from htcl.models.necks import TemporalVoxelAttention, VoxelFPN
 MAPS = [(1, 8, 8, 8, 4), (1, 16, 4, 4, 2), (1, 32, 2, 2, 1)]
 
 
-def _mini(**kwargs):
-    return VoxelFPN(in_channels=(8, 16, 32), out_channels=8, num_groups=4, **kwargs)
+def _mini():
+    return VoxelFPN(in_channels=(8, 16, 32), out_channels=8, num_groups=4)
 
 
 def test_concatenates_on_the_first_maps_grid():
@@ -31,16 +31,6 @@ def test_each_coarse_voxel_fills_its_own_block():
 def test_full_size_parameter_count_with_the_fusion_is_the_released_necks():
     parts = (VoxelFPN(), TemporalVoxelAttention())
     assert sum(p.numel() for part in parts for p in part.parameters()) == 4_482_433
-
-
-def test_checkpointing_changes_no_number():
-    plain, recomputed = _mini(), _mini(with_cp=True)
-    recomputed.load_state_dict(plain.state_dict())
-    maps = [torch.randn(shape) for shape in MAPS]
-    for module in (plain, recomputed):
-        module(maps).square().mean().backward()
-    for a, b in zip(plain.parameters(), recomputed.parameters(), strict=True):
-        torch.testing.assert_close(a.grad, b.grad)
 
 
 def test_errors_name_the_problem():

@@ -18,11 +18,15 @@ def test_equals_the_library(size):
     torch.testing.assert_close(trilinear_resample(_volume(), size), expected)
 
 
-@pytest.mark.parametrize(("start", "stride"), [((0, 0, 0), 2), ((2, 0, 1), 3)])
-def test_part_of_the_grid(start, stride):
-    whole = F.interpolate(_volume(), (16, 20, 12), mode="trilinear", align_corners=False)
+@pytest.mark.parametrize("size", [(16, 20, 12), (4, 5, 3)])
+@pytest.mark.parametrize(
+    ("start", "stride"), [((0, 0, 0), 2), ((2, 0, 1), 3), ((1, 2, 0), 1), ((0, 0, 0), 1)]
+)
+def test_part_of_the_grid(size, start, stride):
+    """Also where the volume has the size already."""
+    whole = F.interpolate(_volume(), size, mode="trilinear", align_corners=False)
     part = whole[..., start[0] :: stride, start[1] :: stride, start[2] :: stride]
-    made = trilinear_resample(_volume(), (16, 20, 12), start, stride)
+    made = trilinear_resample(_volume(), size, start, stride)
     torch.testing.assert_close(made, part)
 
 

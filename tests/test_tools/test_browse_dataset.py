@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from htcl.config import load_config
+
 
 @pytest.fixture
 def tool(load_tool):
@@ -13,36 +15,14 @@ def tool(load_tool):
 @pytest.fixture
 def command(repo_root, kitti_tree, tmp_path):
     config = repo_root / "projects/configs/occupancy/mini/htcl_egopose.py"
-    options = {
-        "train_dataloader.dataset.sequences": "'00'",
-        "train_dataloader.dataset.data_root": kitti_tree,
-        "val_dataloader.dataset.sequences": "'08'",
-        "val_dataloader.dataset.data_root": kitti_tree,
-    }
+    options = {"data_root": kitti_tree, "train_sequences": "00", "val_sequences": "08"}
     return [
         str(config), "--out", str(tmp_path), "--row-height", "80",
         "--cfg-options", *(f"{key}={value}" for key, value in options.items()),
     ]  # fmt: skip
 
 
-@pytest.fixture
-def labelled(tool, monkeypatch):
-    """The synthetic tree has official labels only, which training at full scale reads too."""
-    build = tool.build_dataset
-
-    def with_full_labels(cfg, split, augment):
-        for step in cfg[f"{split}_dataloader"].dataset.pipeline:
-            if step["type"] == "LoadVoxelLabels":
-                step["scale"] = "1_1"
-        # One name would be taken for a list of letters.
-        dataset = cfg[f"{split}_dataloader"].dataset
-        dataset.sequences = [dataset.sequences]
-        return build(cfg, split, augment)
-
-    monkeypatch.setattr(tool, "build_dataset", with_full_labels)
-
-
-def test_a_picture_a_sample(tool, command, labelled, tmp_path, capsys):
+def test_a_picture_a_sample(tool, command, tmp_path, capsys):
     assert tool.main([*command[:1], "--max-frames", "2", *command[1:]]) == 0
     assert "2 pictures in" in capsys.readouterr().out
     files = sorted(tmp_path.glob("00/*.png"))
@@ -55,7 +35,7 @@ def test_a_picture_a_sample(tool, command, labelled, tmp_path, capsys):
     assert (picture == (255, 0, 255)).all(axis=-1).sum() > 50
 
 
-def test_augmentation_changes_images_and_voxels(tool, command, labelled, tmp_path):
+def test_augmentation_changes_images_and_voxels(tool, command, tmp_path):
     assert tool.main([*command[:1], "--max-frames", "1", *command[1:]]) == 0
     plain = np.asarray(Image.open(tmp_path / "00/000000.png")).astype(int)
     augmented = [*command[:1], "--max-frames", "1", "--augment", "bev", "photo", *command[1:]]
@@ -68,23 +48,36 @@ def test_augmentation_changes_images_and_voxels(tool, command, labelled, tmp_pat
     np.testing.assert_array_equal(first, again)
 
 
-def test_validation_has_no_lidar(tool, command, labelled, tmp_path):
+def test_validation_has_no_lidar(tool, command, tmp_path):
     assert tool.main([*command[:1], "--split", "val", "--max-frames", "1", *command[1:]]) == 0
     assert (tmp_path / "08/000000.png").is_file()
 
 
-def test_augmentations_go_before_packing(tool):
-    pipeline = [{"type": "LoadVoxelLabels", "scale": "1_2"}, {"type": "PackSSCInputs"}]
-    steps = tool.add_augmentations(pipeline, ["bev", "photo"])
-    assert [step["type"] for step in steps] == [
-        "LoadVoxelLabels", "BEVAugmentation", "PhotometricJitter", "PackSSCInputs",
-    ]  # fmt: skip
-    assert steps[1]["grid"] == {"voxel_size": 0.4, "size": (128, 128, 16)}
+def test_augmentations_go_before_packing(tool, command, kitti_tree):
+    def steps(augment, own=()):
+        facts = {"data_root": str(kitti_tree), "train_sequences": "00", "augmentations": list(own)}
+        dataset = tool.build_dataset(load_config(command[0], facts), "train", augment)
+        return dataset.pipeline.transforms
+
+    loading = ["LoadImages", "LoadVoxelLabels", "LoadLidarPoints"]
+    augmenting = ["BEVAugmentation", "PhotometricJitter"]
+    added = [type(step).__name__ for step in steps(["bev", "photo"])]
+    assert added == [*loading, *augmenting, "PackInputs"]
     # Those of the config stay as they are.
-    assert tool.add_augmentations(steps, ["bev", "photo"]) == steps
+    kept = steps(["photo"], [{"type": "PhotometricJitter", "prob": 0.25}])
+    assert len(kept) == 5 and kept[3].prob == 0.25
 
 
-def test_errors(tool, command, labelled, tmp_path, capsys):
+def test_the_data_root_of_the_command_line_is_used(tool, command, capsys):
+    """Also where it leads nowhere, and a misspelt key is named."""
+    wrong = ["data_root=nowhere" if word.startswith("data_root=") else word for word in command]
+    assert tool.main(wrong) == 1
+    assert "nowhere" in capsys.readouterr().err
+    assert tool.main([*command, "data_rot=nowhere"]) == 1
+    assert "data_rot" in capsys.readouterr().err
+
+
+def test_errors(tool, command, tmp_path, capsys):
     assert tool.main(["none.py"]) == 1
     assert "none.py" in capsys.readouterr().err
     assert tool.main([*command[:1], "--start", "99", *command[1:]]) == 1

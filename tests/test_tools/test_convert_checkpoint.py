@@ -9,7 +9,8 @@ import torch
 
 from htcl.checkpoint.conversion import network_state, released_constants
 from htcl.checkpoint.released import DROPPED, convert_to_released
-from htcl.engine.runner import build_runner, load_config
+from htcl.config import load_config
+from htcl.engine.runner import build_runner
 
 MINI = "projects/configs/occupancy/mini/temporal_baseline.py"
 # The backbone with the released names, of a width that fits the mini neck.

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from htcl.datasets.labels import LEARNING_MAP, TRAIN_TO_RAW
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.datasets.voxel_files import write_voxel_labels, write_voxel_mask
+from htcl.errors import InvalidValueError, MissingFileError
 
 GRID = (16, 16, 4)
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "evaluate_predictions.py"
+# The benchmark's own table, in which 0 stands for "unlabelled or not scored".
+LEARNING_MAP = SEMANTICKITTI.point_map
 GRID_ARGUMENTS = [
     "--grid-size",
     "16",
@@ -27,11 +27,8 @@ GRID_ARGUMENTS = [
 
 
 @pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("evaluate_predictions", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool("evaluate_predictions.py")
 
 
 def _frame(seed):
@@ -39,7 +36,7 @@ def _frame(seed):
     rng = np.random.default_rng(seed)
     truth = rng.choice([*LEARNING_MAP, 7], GRID).astype(np.uint16)  # 7 is in no map
     invalid = rng.random(GRID) < 0.2
-    prediction = np.where(rng.random(GRID) < 0.3, 0, rng.choice(TRAIN_TO_RAW, GRID))
+    prediction = np.where(rng.random(GRID) < 0.3, 0, rng.choice(SEMANTICKITTI.raw_ids, GRID))
     return truth, invalid, prediction.astype(np.uint16)
 
 
@@ -108,7 +105,7 @@ def test_plain_predictions_for_one_sequence_only(tool, roots):
     plain = prediction / "sequences/08/predictions"
     _run(tool, truth, plain, "--sequences", "08")
     _write(truth / "sequences/09/voxels", prediction / "other", frames)
-    with pytest.raises(ValueError, match="fits one sequence only"):
+    with pytest.raises(InvalidValueError, match="fits one sequence only"):
         _run(tool, truth, plain, "--sequences", "08", "09")
 
 
@@ -116,7 +113,7 @@ def test_all_missing_predictions_are_listed(tool, roots):
     truth, prediction, _ = roots
     for file in (prediction / "sequences/08/predictions").glob("*"):
         file.unlink()
-    with pytest.raises(FileNotFoundError, match=r"2 of 2 prediction files are missing") as error:
+    with pytest.raises(MissingFileError, match=r"2 of 2 prediction files are missing") as error:
         _run(tool, truth, prediction)
     assert "000000.label" in str(error.value)
     assert "000005.label" in str(error.value)
@@ -125,7 +122,7 @@ def test_all_missing_predictions_are_listed(tool, roots):
 def test_missing_masks_are_an_error_unless_declined(tool, roots):
     truth, prediction, _ = roots
     (truth / "sequences/08/voxels/000005.invalid").unlink()
-    with pytest.raises(FileNotFoundError, match=r"1 of 2 mask"):
+    with pytest.raises(MissingFileError, match=r"1 of 2 mask"):
         _run(tool, truth, prediction)
     _run(tool, truth, prediction, "--no-invalid")
 
@@ -134,7 +131,7 @@ def test_wrong_size_names_the_file(tool, roots):
     truth, prediction, _ = roots
     file = prediction / "sequences/08/predictions/000005.label"
     file.write_bytes(file.read_bytes()[:-2])
-    with pytest.raises(ValueError, match=r"000005.label: .*2046 bytes, expected 2048"):
+    with pytest.raises(InvalidValueError, match=r"000005.label: .*2046 bytes, expected 2048"):
         _run(tool, truth, prediction)
 
 
@@ -145,7 +142,7 @@ def test_predictions_that_cannot_be_scored_name_file_and_ids(tool, roots, raw):
     changed = frames["000005"][2].copy()
     changed[:] = raw
     write_voxel_labels(file, changed)
-    with pytest.raises(ValueError, match=rf"000005.label: .*raw ids \[{raw}\]"):
+    with pytest.raises(InvalidValueError, match=rf"000005.label: .*raw ids \[{raw}\]"):
         _run(tool, truth, prediction)
 
 
@@ -161,16 +158,13 @@ def test_unscorable_ids_in_unscored_voxels_do_no_harm(tool, roots):
 
 def test_absent_sequence_lists_the_present_ones(tool, roots):
     truth, prediction, _ = roots
-    with pytest.raises(FileNotFoundError, match=r"09; labelled sequences here: 08"):
+    with pytest.raises(MissingFileError, match=r"09; labelled sequences here: 08"):
         _run(tool, truth, prediction, "--sequences", "09")
 
 
-def test_main_ends_with_one_message(tool, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["evaluate_predictions.py", "nowhere", str(tmp_path)])
-    with pytest.raises(SystemExit) as stop:
-        tool.main()
-    assert stop.value.code == 2
-    assert "nowhere: no such folder" in capsys.readouterr().err
+def test_main_ends_with_one_message(tool, tmp_path, capsys):
+    assert tool.main(["nowhere", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "evaluate_predictions: nowhere: no such folder\n"
 
 
 def test_help_has_an_example(tool, capsys):

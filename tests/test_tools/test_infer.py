@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from htcl.apis import load_model
-from htcl.engine.runner import load_config
+from htcl.config import load_config
 from htcl.visualization.result_folder import latest_folder
 
 

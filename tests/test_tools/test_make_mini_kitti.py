@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from htcl.datasets.mini import DEFAULT_SEQUENCES, MiniKittiSettings
+from mini_kitti import DEFAULT_SEQUENCES, MiniKittiSettings
 
 TOOL = str(Path(__file__).parents[2] / "tools" / "make_mini_kitti.py")
 

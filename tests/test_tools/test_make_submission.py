@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from htcl.apis import load_model
-from htcl.datasets.labels import TRAIN_TO_RAW
+from htcl.config import load_config
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.datasets.voxel_files import GRID_SIZE, write_voxel_labels
-from htcl.engine.runner import load_config
+from htcl.errors import MissingFileError
 from htcl.evaluation.submission import label_path
 
 
@@ -40,9 +41,9 @@ def fake_predict(broken_after=None):
     def predict(args, cfg, todo):
         for count, name in enumerate(sorted(todo)):
             if count == broken_after:
-                raise RuntimeError("out of memory")
+                raise MissingFileError("000005.png: image not found")
             calls.append(name)
-            labels = np.full(GRID_SIZE, TRAIN_TO_RAW[9], dtype=np.uint16)
+            labels = np.full(GRID_SIZE, 40, dtype=np.uint16)
             write_voxel_labels(label_path(args.work_dir, *name), labels)
 
     return predict, calls
@@ -52,7 +53,7 @@ def test_resumes_packs_and_checks(tool, command, monkeypatch, tmp_path, capsys):
     predict, calls = fake_predict(broken_after=2)
     monkeypatch.setattr(tool, "predict", predict)
     assert tool.main(command) == 1
-    assert "out of memory" in capsys.readouterr().err
+    assert "000005.png: image not found" in capsys.readouterr().err
     assert not (tmp_path / "out.zip").exists() and len(calls) == 2
 
     (tmp_path / "about.txt").write_text("random weights")
@@ -102,7 +103,7 @@ def test_a_real_prediction(tool, command, tmp_path, capsys):
     assert "out.zip is sound: 3 frames" in capsys.readouterr().out
     with zipfile.ZipFile(tmp_path / "out.zip") as file:
         raw = np.frombuffer(file.read("sequences/08/predictions/000005.label"), "<u2")
-    assert raw.shape == (256 * 256 * 32,) and np.isin(raw, TRAIN_TO_RAW).all()
+    assert raw.shape == (256 * 256 * 32,) and np.isin(raw, SEMANTICKITTI.raw_ids).all()
     assert len(np.unique(raw)) > 1
     note = json.loads((tmp_path / "out_predictions/made_with.json").read_text())
     assert set(note) == {"config", "checkpoint"}

@@ -58,6 +58,21 @@ def test_nothing_is_left_behind_where_the_config_does_not_fit(
     assert not target.exists()
 
 
+def test_training_data_is_not_scored(run_tool, training_config, trained, tmp_path, capsys):
+    arguments = (training_config, trained / "iter_4.pth", tmp_path / "out.pth")
+    same = ("--cfg-options", "test_dataloader.dataset.sequences=['00']")
+    assert run_tool("publish_checkpoint.py", *arguments, *same) == 1
+    assert "trains on and scores the sequences 00" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_card_alone_is_kept_too(run_tool, training_config, tmp_path, capsys):
+    (tmp_path / "out.md").write_text("mine")
+    with pytest.raises(SystemExit, match="2"):
+        run_tool("publish_checkpoint.py", training_config, "x.pth", tmp_path / "out.pth")
+    assert "out.md exists" in capsys.readouterr().err
+
+
 def test_missing_checkpoint(run_tool, training_config, tmp_path, capsys):
     arguments = (training_config, tmp_path / "no.pth", tmp_path / "out.pth")
     assert run_tool("publish_checkpoint.py", *arguments) == 1

@@ -9,6 +9,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from htcl.checkpoint.loading import load_checkpoint_file
+from htcl.config import load_config
+from htcl.engine.runner import build_runner
 from htcl.models.htcl import HTCL
 
 
@@ -109,11 +111,9 @@ class TestResume:
         assert f"newest checkpoint: {tmp_path / 'iter_2.pth'}" in said
         # The same command line, with all its options.
         command = f"tools/train.py {training_config} --work-dir {tmp_path} {' '.join(options)}"
-        assert f"go on with: python {command} --resume" in said
+        assert f"{command} --resume" in said
 
     def test_nothing_to_resume_starts_anew(self, load_tool, training_config, tmp_path):
-        from htcl.engine.runner import build_runner, load_config
-
         tool = load_tool("train.py")
         cfg = load_config(training_config)
         tool.apply_args(cfg, tool.parse_args(["config.py", "--resume"]))
@@ -127,8 +127,6 @@ class TestResume:
 class TestArguments:
     @pytest.fixture
     def apply(self, load_tool, tiny_config):
-        from htcl.engine.runner import load_config
-
         def apply(*argv):
             tool = load_tool("train.py")
             args = tool.parse_args([tiny_config, *argv])
@@ -189,6 +187,21 @@ class TestErrors:
         assert run_tool("train.py", tiny_config, "--amp", "float16") == 1
         assert "train: --amp float16 needs a GPU" in capsys.readouterr().err
 
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("--load-from", "/nope.pth"), "load_from '/nope.pth' does not exist"),
+            (("--cfg-options", "model.temporal.num_histroy=2"), "did you mean 'model.temporal"),
+            (("--work-dir", "/dev/null/work"), "/dev/null/work: Not a directory"),
+        ],
+    )
+    def test_one_line(self, run_tool, tiny_config, tmp_path, arguments, message, capsys):
+        work = () if "--work-dir" in arguments else ("--work-dir", tmp_path)
+        assert run_tool("train.py", tiny_config, *work, *arguments) == 1
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert last.startswith("train: ")
+        assert message in last
+
     def test_missing_config(self, run_tool, capsys):
         assert run_tool("train.py", "no/such.py") == 1
         said = capsys.readouterr().err
@@ -198,7 +211,7 @@ class TestErrors:
     def test_missing_data(self, run_tool, tiny_config, tmp_path, capsys):
         status = run_tool(
             "train.py", tiny_config, "--work-dir", tmp_path / "work",
-            "--cfg-options", f"train_dataloader.dataset.data_root={tmp_path / 'nowhere'}",
+            "--cfg-options", f"data_root={tmp_path / 'nowhere'}",
         )  # fmt: skip
         assert status == 1
         said = capsys.readouterr().err
@@ -207,11 +220,55 @@ class TestErrors:
         assert "Traceback" not in said
 
 
-def test_resume_command(load_tool):
-    resume_command = load_tool("train.py").resume_command
-    assert resume_command(["a b.py"], "out") == (
-        "python tools/train.py 'a b.py' --work-dir out --resume"
-    )
-    assert resume_command(["c.py", "--resume", "--work-dir=x"], "out") == (
-        "python tools/train.py c.py --work-dir=x --resume"
-    )
+class TestResumeCommand:
+    @pytest.fixture
+    def tool(self, load_tool, monkeypatch, repo_root):
+        monkeypatch.chdir(repo_root)
+        for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE", "NNODES"):
+            monkeypatch.delenv(name, raising=False)
+        return load_tool("train.py")
+
+    @pytest.mark.parametrize(
+        ("argv", "command"),
+        [
+            (["a b.py"], "'a b.py' --work-dir out --resume"),
+            (["c.py", "--resume", "--work-dir=x"], "c.py --work-dir x --resume"),
+            (["c.py", "--resume", "x/iter_4.pth"], "c.py --work-dir out --resume"),
+            (["c.py", "--res=x/iter_4.pth", "--work", "x"], "c.py --work-dir x --resume"),
+            (
+                ["c.py", "--amp", "float16", "--cfg", "a=1", "b=2", "--see", "3", "--load=w.pth"],
+                "c.py --work-dir out --load-from w.pth --seed 3 --amp float16 "
+                "--cfg-options a=1 b=2 --resume",
+            ),
+        ],
+    )  # fmt: skip
+    def test_with_a_checkpoint(self, tool, argv, command):
+        assert tool.resume_command(argv, "out", "out/iter_8.pth") == (
+            f"python tools/train.py {command}"
+        )
+
+    def test_without_one_the_run_begins_where_it_began(self, tool):
+        argv = ["c.py", "--resume", "x/iter_4.pth"]
+        assert tool.resume_command(argv, "out").endswith("--work-dir out --resume x/iter_4.pth")
+        assert tool.resume_command(["c.py", "--resume"], "out").endswith("--work-dir out --resume")
+
+    def test_several_processes(self, tool, monkeypatch):
+        argv = ["c.py", "--amp", "--launcher", "pytorch"]
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+        monkeypatch.setenv("WORLD_SIZE", "8")
+        command = "bash run.sh c.py 4 --work-dir out --amp bfloat16 --resume"
+        assert tool.resume_command(argv, "out", "x") == command
+        for name, value in (("NNODES", "2"), ("NODE_RANK", "1"), ("MASTER_ADDR", "node0")):
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("MASTER_PORT", raising=False)
+        assert tool.resume_command(argv, "out", "x") == (
+            f"NNODES=2 NODE_RANK=1 MASTER_ADDR=node0 {command}"
+        )
+
+    def test_cluster(self, tool, monkeypatch):
+        for name, value in (("PARTITION", "gpu"), ("NAME", "my job")):
+            monkeypatch.setenv(f"SLURM_JOB_{name}", value)
+        monkeypatch.setenv("SLURM_NTASKS", "16")
+        assert tool.resume_command(["c.py", "--launcher", "slurm"], "out", "x") == (
+            "GPUS=16 bash tools/slurm_train.sh gpu 'my job' c.py --work-dir out --resume"
+        )

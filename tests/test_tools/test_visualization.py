@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.visualization import FrameResult
 from htcl.visualization.result_folder import mark_latest, result_path
 
@@ -32,17 +33,20 @@ def folder(tmp_path, monkeypatch):
     labels[:, :, 0] = 9
     labels[8:10, 6:9, 1:3] = 1
     camera = np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]], float)
+    intrinsics = np.array([[40, 0, 39.5, 0], [0, 40, 11.5, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
     for sequence, frame in (("08", "000000"), ("08", "000005"), ("09", "000000")):
         result = FrameResult(
             prediction=labels,
             ground_truth=labels,
-            left=np.full((24, 80, 3), 128, np.uint8),
-            intrinsics=np.array([[40, 0, 39.5, 0], [0, 40, 11.5, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]),
-            lidar_from_camera=camera,
+            images=np.full((1, 24, 80, 3), 128, np.uint8),
+            intrinsics=intrinsics[None],
+            reference_from_camera=camera[None],
             voxel_origin=np.array([0.0, -6.4, -2.0]),
             voxel_size=0.8,
             sequence=sequence,
             frame=frame,
+            class_names=SEMANTICKITTI.class_names,
+            palette=SEMANTICKITTI.colours,
         )
         result.save(result_path("results", sequence, frame))
     return Path("results")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from street_scene import IMAGE, INTRINSICS, LIDAR_FROM_CAMERA, ORIGIN, SIZE, street
 
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.visualization import FrameResult
 
 
@@ -20,14 +21,33 @@ def make_result():
         entries = {
             "prediction": prediction,
             "ground_truth": truth,
-            "left": rng.integers(0, 255, (*IMAGE, 3), dtype=np.uint8),
-            "intrinsics": INTRINSICS,
-            "lidar_from_camera": LIDAR_FROM_CAMERA,
+            "images": rng.integers(0, 255, (1, *IMAGE, 3), dtype=np.uint8),
+            "intrinsics": INTRINSICS[None],
+            "reference_from_camera": LIDAR_FROM_CAMERA[None],
             "voxel_origin": ORIGIN,
             "voxel_size": SIZE,
+            "class_names": SEMANTICKITTI.class_names,
+            "palette": SEMANTICKITTI.colours,
             "sequence": "08",
             "frame": "000005",
         }
         return FrameResult(**(entries | changes))
+
+    return make
+
+
+@pytest.fixture
+def rig_result(make_result):
+    """Two cameras at one place, the second looking back."""
+
+    def make(**changes) -> FrameResult:
+        rng = np.random.default_rng(0)
+        back = np.diag([-1.0, -1.0, 1.0, 1.0]) @ LIDAR_FROM_CAMERA
+        entries = {
+            "images": rng.integers(0, 255, (2, *IMAGE, 3), dtype=np.uint8),
+            "intrinsics": np.stack([INTRINSICS] * 2),
+            "reference_from_camera": np.stack([LIDAR_FROM_CAMERA, back]),
+        }
+        return make_result(**(entries | changes))
 
     return make

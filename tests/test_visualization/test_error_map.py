@@ -22,6 +22,13 @@ def test_categories():
     assert error_map(prediction, truth).ravel().tolist() == expected
 
 
+def test_another_empty_class():
+    truth = np.array([3, 0, 0, 3, 1], dtype=np.uint8).reshape(5, 1, 1)
+    prediction = np.array([3, 0, 3, 0, 0], dtype=np.uint8).reshape(5, 1, 1)
+    categories = error_map(prediction, truth, empty_class=3, ignore_index=1)
+    assert categories.ravel().tolist() == [0, CORRECT, MISSED, INVENTED, 0]
+
+
 def test_names_and_colours_belong_together():
     assert len(ERROR_NAMES) == len(ERROR_PALETTE) == 5
     assert ERROR_NAMES[MISSED] == "missed"

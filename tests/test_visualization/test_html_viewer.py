@@ -8,11 +8,13 @@ import json
 import re
 import shutil
 import time
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from htcl.errors import InvalidValueError
 from htcl.visualization.html_viewer import write_html
 
 FLAGS = (
@@ -49,11 +51,36 @@ def test_page_names_nothing_outside(page):
 
 
 def test_errors(make_result, tmp_path):
-    with pytest.raises(ValueError, match="no frame"):
+    with pytest.raises(InvalidValueError, match="no frame"):
         write_html([], tmp_path / "a.html")
     other = make_result(prediction=np.zeros((4, 4, 4), np.uint8), ground_truth=None)
-    with pytest.raises(ValueError, match="another grid"):
+    with pytest.raises(InvalidValueError, match="another grid"):
         write_html([make_result(), other], tmp_path / "a.html")
+
+
+def test_grids_count_the_drawn_classes_from_one(make_result, tmp_path):
+    """Whatever the empty class: k3d leaves 0 out."""
+    labels = np.array([0, 1, 2, 9], np.uint8)[np.arange(16 * 16 * 8) % 3].reshape(16, 16, 8)
+    truth = labels.copy()
+    truth[0, 0, 0] = 9
+    result = make_result(
+        prediction=labels,
+        ground_truth=truth,
+        class_names=("car", "free", "road"),
+        palette=np.array([(1, 2, 3), (0, 0, 0), (4, 5, 6)], np.uint8),
+        empty_class=1,
+        ignore_index=9,
+    )
+    text = write_html([result], tmp_path / "viewer.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r"const HTCL = (\{.*?\});\n", text)[1])
+    assert data["classes"] == [
+        {"name": "car", "colour": "#010203"},
+        {"name": "road", "colour": "#040506"},
+    ]
+    packed = zlib.decompress(base64.b64decode(data["frames"][0]["truth"]))
+    drawn = np.frombuffer(packed, np.uint8).reshape(8, 16, 16).T
+    assert drawn[0, 0, 0] == data["ignore"]
+    np.testing.assert_array_equal(drawn.ravel()[1:], np.array([1, 0, 2])[labels.ravel()[1:]])
 
 
 @pytest.fixture

@@ -3,17 +3,20 @@ from __future__ import annotations
 import numpy as np
 import open3d as o3d
 import pytest
-from street_scene import ORIGIN, SIZE, street
+from street_scene import GRID, ORIGIN, SIZE, street
 
-from htcl.datasets.labels import PALETTE
+from htcl.errors import InvalidValueError
+from htcl.geometry import VoxelGrid
 from htcl.visualization.meshes import class_mesh, class_meshes, write_meshes
 from htcl.visualization.window import require_display, voxel_mesh
+
+CUBE = VoxelGrid(tuple(ORIGIN), SIZE, (8, 8, 8))
 
 
 def test_vertices_are_metres():
     mask = np.zeros((8, 8, 8), dtype=bool)
     mask[2:6, 3:5, 1] = True
-    vertices = np.asarray(class_mesh(mask, ORIGIN, SIZE, smooth=False).vertices)
+    vertices = np.asarray(class_mesh(mask, CUBE, smooth=False).vertices)
     lower, upper = ORIGIN + np.array([2, 3, 1]) * SIZE, ORIGIN + np.array([6, 5, 2]) * SIZE
     # Marching cubes at one half lies half-way between the centres of full and empty cells.
     np.testing.assert_allclose(vertices.min(axis=0), lower, atol=1e-9)
@@ -23,18 +26,19 @@ def test_vertices_are_metres():
 def test_smoothing_keeps_a_pole():
     mask = np.zeros((8, 8, 8), dtype=bool)
     mask[4, 4, :] = True
-    mesh = class_mesh(mask, ORIGIN, SIZE)
+    mesh = class_mesh(mask, CUBE)
     extent = mesh.get_axis_aligned_bounding_box().get_extent()
     assert extent[2] > 0.85 * 8 * SIZE
     assert extent[0] > 0.4 * SIZE
 
 
-def test_a_mesh_for_every_class_in_its_colour():
+def test_a_mesh_for_every_class_in_its_colour(make_result):
     labels = street()
     labels[0, 0, 7] = 255
-    meshes = class_meshes(labels, ORIGIN, SIZE, num_classes=20)
+    result = make_result()
+    meshes = class_meshes(result, labels)
     assert sorted(meshes) == [1, 9, 13, 15]
-    np.testing.assert_allclose(np.asarray(meshes[9].vertex_colors)[0], PALETTE[9] / 255)
+    np.testing.assert_allclose(np.asarray(meshes[9].vertex_colors)[0], result.palette[9] / 255)
 
 
 def test_files(make_result, tmp_path):
@@ -48,14 +52,14 @@ def test_files(make_result, tmp_path):
 
 def test_nothing_to_write(make_result, tmp_path):
     empty = np.zeros((16, 16, 8), np.uint8)
-    with pytest.raises(ValueError, match="08/000005 has no occupied voxel"):
+    with pytest.raises(InvalidValueError, match="08/000005 has no occupied voxel"):
         write_meshes(make_result(prediction=empty, ground_truth=None), tmp_path)
 
 
-def test_voxel_mesh_spans_the_voxels():
-    labels = np.zeros((4, 4, 4), np.uint8)
+def test_voxel_mesh_spans_the_voxels(make_result):
+    labels = np.zeros(GRID.shape, np.uint8)
     labels[1, 2, 3] = 9
-    mesh = voxel_mesh(labels, ORIGIN, SIZE)
+    mesh = voxel_mesh(make_result(), labels)
     assert len(mesh.triangles) == 12
     box = mesh.get_axis_aligned_bounding_box()
     np.testing.assert_allclose(box.min_bound, ORIGIN + np.array([1, 2, 3]) * SIZE, atol=1e-6)
@@ -66,5 +70,5 @@ def test_window_without_display(monkeypatch):
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with pytest.raises(RuntimeError, match=r"needs a display.*--html"):
+    with pytest.raises(InvalidValueError, match=r"needs a display.*--html"):
         require_display()

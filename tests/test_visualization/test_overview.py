@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from htcl.datasets.labels import CLASS_NAMES, PALETTE
+from htcl.errors import InvalidValueError
 from htcl.visualization import render_overview
 from htcl.visualization.overview import _scores
 
@@ -16,8 +16,8 @@ def holds(picture, colour):
 
 def test_rows_add_up(make_result):
     result = make_result(
-        depth_plane=np.linspace(2, 58, 480, dtype=np.float32).reshape(12, 40),
-        temporal_affinity=np.ones((2, 12, 40), np.float32),
+        depth_plane=np.linspace(2, 58, 480, dtype=np.float32).reshape(1, 12, 40),
+        temporal_affinity=np.ones((1, 12, 40), np.float32),
     )
     plain = render_overview(result, row_height=HEIGHT)
     assert plain.dtype == np.uint8 and plain.shape[2] == 3
@@ -27,15 +27,41 @@ def test_rows_add_up(make_result):
     depth = render_overview(result, depth=True, row_height=HEIGHT)
     assert depth.shape == (plain.shape[0] + row, *plain.shape[1:])
     affinity = render_overview(result, affinity=True, row_height=HEIGHT)
-    assert affinity.shape[0] == plain.shape[0] + 2 * row
+    assert affinity.shape == depth.shape
     error = render_overview(result, error=True, row_height=HEIGHT)
     assert error.shape[0] > plain.shape[0] + row
 
 
 def test_legend_shows_every_class_colour(make_result):
-    picture = render_overview(make_result(), row_height=160)
-    for name, colour in zip(CLASS_NAMES[1:], PALETTE[1:], strict=True):
+    result = make_result()
+    picture = render_overview(result, row_height=160)
+    for name, colour in zip(result.class_names[1:], result.palette[1:], strict=True):
         assert holds(picture, colour), name
+
+
+def test_classes_and_colours_are_those_of_the_result(make_result):
+    """Another data set: other colours, and the empty class last."""
+    labels = np.where(make_result().prediction > 0, 0, 1).astype(np.uint8)
+    result = make_result(
+        prediction=labels,
+        ground_truth=labels,
+        class_names=("matter", "free"),
+        palette=np.array([(10, 200, 90), (200, 0, 0)], np.uint8),
+        empty_class=1,
+    )
+    picture = render_overview(result, error=True, row_height=160)
+    assert holds(picture, (10, 200, 90)) and not holds(picture, (200, 0, 0))
+    assert "IoU 100.0 %" in _scores(result) and "1 classes present" in _scores(result)
+
+
+def test_a_rig_shows_every_camera(rig_result, make_result):
+    result = rig_result(depth_plane=np.ones((2, 12, 40), np.float32))
+    result.images[0], result.images[1] = (250, 10, 20), (20, 10, 250)
+    picture = render_overview(result, depth=True, row_height=160)
+    assert holds(picture, (250, 10, 20)) and holds(picture, (20, 10, 250))
+    # Cameras stand in one column, so the page is as high as with one of them.
+    one = make_result(depth_plane=np.ones((1, 12, 40), np.float32))
+    assert picture.shape[0] == render_overview(one, depth=True, row_height=160).shape[0]
 
 
 def test_scores_of_the_frame(make_result):
@@ -57,5 +83,5 @@ def test_missing_entries_are_named(make_result):
         ("depth", "depth_plane"),
         ("affinity", "temporal_affinity"),
     ):
-        with pytest.raises(ValueError, match=f"frame 08/000005 holds no {name}"):
+        with pytest.raises(InvalidValueError, match=f"frame 08/000005 holds no {name}"):
             render_overview(result, **{option: True})

@@ -1,28 +1,33 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from street_scene import IMAGE, INTRINSICS, LIDAR_FROM_CAMERA, ORIGIN, SIZE, street
+from street_scene import GRID, IMAGE, INTRINSICS, LIDAR_FROM_CAMERA, street
 
-from htcl.datasets.labels import CLASS_NAMES
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
+from htcl.errors import InvalidValueError, MissingFileError
+from htcl.geometry import Camera
 from htcl.visualization import FrameResult, build_frame_result
 
 
 def test_round_trip(make_result, tmp_path):
     rng = np.random.default_rng(1)
     written = make_result(
-        right=rng.integers(0, 255, (*IMAGE, 3), dtype=np.uint8),
-        history=rng.integers(0, 255, (3, 24, 80, 3), dtype=np.uint8),
-        current_from_frame=np.stack([np.eye(4)] * 4),
-        depth_plane=rng.random((12, 40), dtype=np.float32),
-        temporal_affinity=rng.random((3, 12, 40), dtype=np.float32),
+        right=rng.integers(0, 255, (1, *IMAGE, 3), dtype=np.uint8),
+        focal_baseline=np.array([45.0]),
+        history=rng.integers(0, 255, (3, 1, 24, 80, 3), dtype=np.uint8),
+        current_from_history=np.stack([np.eye(4)[None]] * 3),
+        depth_plane=rng.random((1, 12, 40), dtype=np.float32),
+        temporal_affinity=rng.random((1, 12, 40), dtype=np.float32),
     )
     path = written.save(tmp_path / "new" / "000005.npz")
     read = FrameResult.load(path)
     for name, value in vars(written).items():
         np.testing.assert_array_equal(getattr(read, name), value, err_msg=name)
-    assert read.class_names == CLASS_NAMES
+    assert read.class_names == SEMANTICKITTI.class_names
     assert read.name == "08/000005"
     assert not list(path.parent.glob("*.part"))
     # The file is open to anyone: plain numpy reads it.
@@ -34,16 +39,16 @@ def test_round_trip(make_result, tmp_path):
 def test_optional_entries_stay_absent(make_result, tmp_path):
     read = FrameResult.load(make_result(ground_truth=None).save(tmp_path / "a.npz"))
     assert read.ground_truth is None and read.right is None and read.temporal_affinity is None
-    np.testing.assert_array_equal(read.pixel_transform, np.eye(3))
-    np.testing.assert_array_equal(read.image_size, IMAGE)
+    np.testing.assert_array_equal(read.image_transforms, np.eye(3)[None])
+    np.testing.assert_array_equal(read.image_sizes, [IMAGE])
 
 
-def test_left_projection_follows_resizing_and_crop(make_result):
+def test_projections_follow_resizing_and_crop(make_result):
     transform = np.array([[0.5, 0, -3.0], [0, 0.5, -7.0], [0, 0, 1]])
-    result = make_result(pixel_transform=transform)
+    result = make_result(image_transforms=transform[None])
     point = np.array([1.0, -0.5, 9.0, 1.0])
     u, v, w = (INTRINSICS @ point)[:3]
-    x, y, z = (result.left_projection @ point)[:3]
+    x, y, z = (result.projections[0] @ point)[:3]
     np.testing.assert_allclose((x / z, y / z), (0.5 * u / w - 3, 0.5 * v / w - 7))
 
 
@@ -55,42 +60,49 @@ def test_left_projection_follows_resizing_and_crop(make_result):
         ({"prediction": np.full((16, 16, 8), 21, np.uint8)}, r"prediction holds label 21"),
         ({"prediction": np.full((16, 16, 8), 255, np.uint8)}, r"label 255, expected 0..19"),
         ({"ground_truth": np.zeros((4, 4, 4), np.uint8)}, r"ground_truth has shape \(4, 4, 4\)"),
-        ({"intrinsics": np.eye(3)}, r"intrinsics has shape \(3, 3\), expected \(4, 4\)"),
+        ({"intrinsics": np.eye(4)}, r"intrinsics has shape \(4, 4\), expected \(1, 4, 4\)"),
+        (
+            {"palette": np.zeros((5, 3), np.uint8)},
+            r"palette has shape \(5, 3\), expected \(20, 3\)",
+        ),
+        ({"images": None}, "images is missing"),
+        ({"right": np.zeros((2, *IMAGE, 3), np.uint8)}, r"right has shape \(2, 48, 160, 3\)"),
         ({"intrinsics": None}, "intrinsics is missing"),
-        ({"depth_plane": np.array([["a"]])}, "depth_plane is <U1, expected numbers"),
+        ({"depth_plane": np.array([[["a"]]])}, "depth_plane is <U1, expected numbers"),
     ],
 )
 def test_wrong_entries_are_named(make_result, change, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InvalidValueError, match=message):
         make_result(**change)
 
 
 def test_reader_names_the_file(make_result, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none\.npz"):
+    with pytest.raises(MissingFileError, match=r"none\.npz"):
         FrameResult.load(tmp_path / "none.npz")
 
     broken = tmp_path / "broken.npz"
     broken.write_bytes(b"no archive")
-    with pytest.raises(ValueError, match=r"broken\.npz is not a result file"):
+    with pytest.raises(InvalidValueError, match=r"broken\.npz is not a result file"):
         FrameResult.load(broken)
 
     cut = make_result().save(tmp_path / "cut.npz")
     cut.write_bytes(cut.read_bytes()[:-200])
-    with pytest.raises(ValueError, match=r"cut\.npz is not a result file"):
+    with pytest.raises(InvalidValueError, match=r"cut\.npz is not a result file"):
         FrameResult.load(cut)
 
     path = make_result().save(tmp_path / "old.npz")
     with np.load(path) as archive:
         entries = dict(archive)
     for change, message in (
-        ({"format_version": 99}, r"old\.npz: format_version is 99, expected 1"),
-        ({"left": None}, r"old\.npz: entries \['left'\] are missing"),
+        ({"format_version": 99}, r"old\.npz: format_version is 99, expected 2"),
+        ({"format_version": 1}, r"old\.npz: format_version is 1.*run tools/save_vis.py again"),
+        ({"images": None}, r"old\.npz: entries \['images'\] are missing"),
         ({"extra": np.ones(1)}, r"old\.npz: unknown entries \['extra'\]"),
         ({"voxel_origin": np.ones(2)}, r"old\.npz: entry voxel_origin has shape \(2,\)"),
     ):
         changed = {k: v for k, v in (entries | change).items() if v is not None}
         np.savez(path, **changed)
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(InvalidValueError, match=message):
             FrameResult.load(path)
 
 
@@ -100,9 +112,8 @@ class Sample(dict):
     metainfo = {  # noqa: RUF012
         "sequence": "08",
         "frame": "000005",
-        "voxel_origin": tuple(ORIGIN),
-        "voxel_size": SIZE,
-        "image_size": (370, 1226),
+        "specification": replace(SEMANTICKITTI, grid=GRID),
+        "image_sizes": [(370, 1226)],
     }
 
     def __getattr__(self, name):
@@ -116,12 +127,16 @@ class Grid:
 
 def make_inputs():
     return {
-        "left": torch.arange(3 * 4 * 6, dtype=torch.uint8).reshape(3, 4, 6),
-        "frames": torch.arange(2 * 3 * 4 * 6, dtype=torch.uint8).reshape(2, 3, 4, 6),
-        "intrinsics_left": torch.from_numpy(INTRINSICS).float(),
-        "lidar_from_camera": torch.from_numpy(LIDAR_FROM_CAMERA).float(),
-        "augmented_from_lidar": torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0])),
-        "current_from_frame": torch.eye(4).repeat(2, 1, 1),
+        "images": torch.arange(3 * 4 * 6, dtype=torch.uint8).reshape(1, 3, 4, 6),
+        "history": torch.arange(3 * 4 * 6, dtype=torch.uint8).reshape(1, 1, 3, 4, 6),
+        "cameras": Camera(
+            intrinsics=torch.from_numpy(INTRINSICS).float()[None],
+            reference_from_camera=torch.from_numpy(LIDAR_FROM_CAMERA).float()[None],
+            image_transform=torch.eye(3)[None],
+            augmentation=torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0]))[None],
+            size=(4, 6),
+        ),
+        "current_from_history": torch.eye(4).repeat(1, 1, 1, 1),
     }
 
 
@@ -130,23 +145,24 @@ def test_build_from_sample():
     sample = Sample(
         pred_voxels=Grid(street()),
         gt_voxels=Grid(street()),
-        temporal_affinity=torch.rand(4, 6, dtype=torch.bfloat16),
+        temporal_affinity=torch.rand(1, 4, 6, dtype=torch.bfloat16),
     )
     result = build_frame_result(inputs, sample)
     np.testing.assert_array_equal(result.prediction, street())
-    assert result.left[2, 5].tolist() == inputs["left"][:, 2, 5].tolist()
-    assert result.history.shape == (1, 4, 6, 3)
+    assert result.images[0, 2, 5].tolist() == inputs["images"][0, :, 2, 5].tolist()
+    assert result.history.shape == (1, 1, 4, 6, 3)
     assert result.temporal_affinity.shape == (1, 4, 6)
-    assert result.image_size.tolist() == [370, 1226]
+    assert result.image_sizes.tolist() == [[370, 1226]]
+    assert result.grid == GRID and result.class_names == SEMANTICKITTI.class_names
     # The voxels' frame is the flipped one, so the camera is given in it.
     flip = np.diag([1.0, -1.0, 1.0, 1.0])
-    np.testing.assert_allclose(result.lidar_from_camera, flip @ LIDAR_FROM_CAMERA, atol=1e-6)
+    np.testing.assert_allclose(result.reference_from_camera[0], flip @ LIDAR_FROM_CAMERA, atol=1e-6)
 
 
 def test_build_names_what_is_missing():
     inputs = make_inputs()
-    del inputs["intrinsics_left"]
-    with pytest.raises(KeyError, match=r"inputs of the sample lack.*intrinsics_left"):
+    del inputs["cameras"]
+    with pytest.raises(KeyError, match=r"the sample lacks.*cameras"):
         build_frame_result(inputs, Sample(pred_voxels=Grid(street())))
     with pytest.raises(KeyError, match="no pred_voxels"):
         build_frame_result(make_inputs(), Sample())

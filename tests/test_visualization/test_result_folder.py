@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from htcl.errors import MissingFileError
 from htcl.visualization.result_folder import latest_folder, list_results, mark_latest, result_path
 
 
@@ -19,23 +20,23 @@ def test_files_are_sorted_and_chosen(folder):
     assert names == ["08/000005", "08/000010", "09/000000"]
     assert len(list_results(folder, "08")) == 2
     assert list_results(folder, "09/000000")[0].stem == "000000"
-    with pytest.raises(FileNotFoundError, match="no frame '7'; it holds 3 frames, 08/000005 to"):
+    with pytest.raises(MissingFileError, match="no frame '7'; it holds 3 frames, 08/000005 to"):
         list_results(folder, "7")
 
 
 def test_missing_and_empty_folders(tmp_path):
-    with pytest.raises(FileNotFoundError, match="does not exist"):
+    with pytest.raises(MissingFileError, match="does not exist"):
         list_results(tmp_path / "none")
-    with pytest.raises(FileNotFoundError, match="holds no result file"):
+    with pytest.raises(MissingFileError, match="holds no result file"):
         list_results(tmp_path)
 
 
 def test_latest(folder, tmp_path):
     pointer = tmp_path / "a" / "latest.txt"
-    with pytest.raises(FileNotFoundError, match=r"latest\.txt does not exist.*save_vis"):
+    with pytest.raises(MissingFileError, match=r"latest\.txt does not exist.*save_vis"):
         latest_folder(pointer)
     mark_latest(folder, pointer)
     assert latest_folder(pointer) == folder
     mark_latest(tmp_path / "gone", pointer)
-    with pytest.raises(FileNotFoundError, match="gone, which does not exist"):
+    with pytest.raises(MissingFileError, match="gone, which does not exist"):
         latest_folder(pointer)

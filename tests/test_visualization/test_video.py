@@ -4,6 +4,7 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 
+from htcl.errors import InvalidValueError
 from htcl.visualization.video import write_video
 
 
@@ -26,7 +27,7 @@ def test_pictures_come_back(tmp_path, ending):
 
 
 def test_errors(tmp_path):
-    with pytest.raises(ValueError, match=r"ends in \.mp4 or \.gif"):
+    with pytest.raises(InvalidValueError, match=r"ends in \.mp4 or \.gif"):
         write_video(pictures([(8, 8)]), tmp_path / "a.avi")
-    with pytest.raises(ValueError, match="no picture"):
+    with pytest.raises(InvalidValueError, match="no picture"):
         write_video(iter(()), tmp_path / "a.mp4")

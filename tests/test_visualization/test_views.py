@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from street_scene import IMAGE, INTRINSICS, LIDAR_FROM_CAMERA, ORIGIN, SIZE
+from street_scene import GRID, IMAGE, INTRINSICS, LIDAR_FROM_CAMERA, ORIGIN, SIZE
 
 from htcl.visualization.views import camera_view, chase_view, field_of_view, top_view
 
@@ -38,8 +40,8 @@ def test_pixel_size_grows_with_depth():
 
 
 def test_field_of_view_equals_direct_projection():
-    shape = (16, 16, 8)
-    mask = field_of_view(shape, ORIGIN, SIZE, INTRINSICS, LIDAR_FROM_CAMERA, IMAGE)
+    shape = GRID.shape
+    mask = field_of_view(GRID, INTRINSICS[None], LIDAR_FROM_CAMERA[None], IMAGE)
     expected = np.zeros(shape, dtype=bool)
     for cell in np.ndindex(shape):
         (u, v), depth = project(ORIGIN + (np.array(cell) + 0.5) * SIZE)
@@ -48,8 +50,20 @@ def test_field_of_view_equals_direct_projection():
     np.testing.assert_array_equal(mask, expected)
 
 
+def test_a_rig_sees_what_one_of_its_cameras_sees():
+    back = np.diag([-1.0, -1.0, 1.0, 1.0]) @ LIDAR_FROM_CAMERA
+    around = replace(GRID, origin=(-6.4, -6.4, -2.0))
+    front = field_of_view(around, INTRINSICS[None], LIDAR_FROM_CAMERA[None], IMAGE)
+    rear = field_of_view(around, INTRINSICS[None], back[None], IMAGE)
+    both = field_of_view(
+        around, np.stack([INTRINSICS] * 2), np.stack([LIDAR_FROM_CAMERA, back]), IMAGE
+    )
+    np.testing.assert_array_equal(both, front | rear)
+    assert front.any() and rear.any() and not (front & rear).any()
+
+
 def test_chase_view_looks_forward_and_down_from_behind():
-    view = chase_view(ORIGIN, np.array([12.8, 12.8, 6.4]), (30, 40))
+    view = chase_view(GRID, (30, 40))
     eye = view.rays[0, 0, :3]
     assert eye[0] < 0 and eye[2] > 0
     middle = view.rays[15, 20, 3:]
@@ -59,7 +73,7 @@ def test_chase_view_looks_forward_and_down_from_behind():
 
 
 def test_top_view_has_forward_up_and_left_left():
-    view = top_view(ORIGIN, np.array([12.8, 12.8, 6.4]), (40, 40))
+    view = top_view(GRID, (40, 40))
     assert (view.rays[..., 3:] == [0, 0, -1]).all()
     assert view.rays[0, 0, 0] > view.rays[39, 0, 0]
     assert view.rays[0, 0, 1] > view.rays[0, 39, 1]

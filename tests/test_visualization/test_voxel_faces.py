@@ -40,6 +40,13 @@ def test_not_scored_voxels_are_empty():
     assert set(faces.labels) == {3}
 
 
+def test_another_empty_class():
+    labels = np.full((4, 4, 4), 7, dtype=np.uint8)
+    labels[1, 1, 1] = 0
+    faces = extract_faces(labels, empty_class=7)
+    assert len(faces.cells) == 6 and set(faces.labels) == {0}
+
+
 def test_vertices_lie_on_the_side_of_the_normal():
     faces = extract_faces(grid((1, 2, 3)))
     vertices = faces.vertices()

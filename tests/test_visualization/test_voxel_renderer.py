@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from street_scene import IMAGE, INTRINSICS, LIDAR_FROM_CAMERA, ORIGIN, SIZE, street
+from street_scene import GRID, IMAGE, INTRINSICS, LIDAR_FROM_CAMERA, ORIGIN, SIZE, street
 
-from htcl.datasets.labels import PALETTE
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.visualization.views import camera_view, chase_view, field_of_view, top_view
 from htcl.visualization.voxel_renderer import BACKGROUND, VoxelRenderer
 
+PALETTE = SEMANTICKITTI.colours
 CAMERA = camera_view(INTRINSICS, LIDAR_FROM_CAMERA, IMAGE, IMAGE)
 
 
@@ -23,7 +24,7 @@ def test_a_voxel_appears_where_its_centre_projects():
     centre = ORIGIN + (np.array([7, 9, 2]) + 0.5) * SIZE
     homogeneous = INTRINSICS @ np.linalg.inv(LIDAR_FROM_CAMERA) @ np.append(centre, 1.0)
     u, v = homogeneous[:2] / homogeneous[2]
-    picture = VoxelRenderer(labels, ORIGIN, SIZE, PALETTE).render(CAMERA, stage=False, fade=False)
+    picture = VoxelRenderer(labels, GRID, PALETTE).render(CAMERA, stage=False, fade=False)
 
     drawn = (picture != BACKGROUND.astype(np.uint8)).any(axis=2)
     rows, columns = np.nonzero(drawn)
@@ -38,19 +39,19 @@ def test_the_nearer_voxel_hides_the_farther_one():
     labels = np.zeros((16, 16, 8), dtype=np.uint8)
     labels[5, 4:12, :] = 13
     labels[10, 7, 2] = 1
-    picture = VoxelRenderer(labels, ORIGIN, SIZE, PALETTE).render(CAMERA, stage=False, fade=False)
+    picture = VoxelRenderer(labels, GRID, PALETTE).render(CAMERA, stage=False, fade=False)
     drawn = picture[(picture != BACKGROUND.astype(np.uint8)).any(axis=2)]
     # Yellow walls have no blue in them.
     assert drawn[:, 2].max() < 5
 
 
 def test_empty_grid_is_background():
-    renderer = VoxelRenderer(np.zeros((16, 16, 8), np.uint8), ORIGIN, SIZE, PALETTE)
+    renderer = VoxelRenderer(np.zeros((16, 16, 8), np.uint8), GRID, PALETTE)
     picture = renderer.render(CAMERA, stage=False)
     assert picture.dtype == np.uint8
     assert (picture == BACKGROUND).all()
     # With its stage, even an empty grid shows where it is.
-    assert not (renderer.render(chase_view(ORIGIN, renderer.extent, (60, 80))) == BACKGROUND).all()
+    assert not (renderer.render(chase_view(GRID, (60, 80))) == BACKGROUND).all()
 
 
 def test_voxels_out_of_view_are_darker_and_greyer():
@@ -59,8 +60,8 @@ def test_voxels_out_of_view_are_darker_and_greyer():
     labels[:, :, 0] = 9
     in_view = np.zeros(shape, dtype=bool)
     in_view[8:] = True
-    renderer = VoxelRenderer(labels, ORIGIN, SIZE, PALETTE, in_view)
-    view = top_view(ORIGIN, renderer.extent, (72, 64))
+    renderer = VoxelRenderer(labels, GRID, PALETTE, in_view)
+    view = top_view(GRID, (72, 64))
     picture = renderer.render(view, stage=False, fade=False).astype(int)
     far, near = picture[8:24, 8:56].reshape(-1, 3), picture[40:56, 8:56].reshape(-1, 3)
     assert near.mean() < 0.8 * far.mean()
@@ -69,8 +70,8 @@ def test_voxels_out_of_view_are_darker_and_greyer():
 
 
 def test_the_car_is_drawn_at_the_origin():
-    renderer = VoxelRenderer(np.zeros((16, 16, 8), np.uint8), ORIGIN, SIZE, PALETTE)
-    view = top_view(ORIGIN, renderer.extent, (178, 128))
+    renderer = VoxelRenderer(np.zeros((16, 16, 8), np.uint8), GRID, PALETTE)
+    view = top_view(GRID, (178, 128))
     picture = renderer.render(view, fade=False).astype(int)
     behind = picture[view.rays[:, 0, 0] < -0.2]  # rows behind the grid
     rows, columns = np.nonzero(behind.max(axis=2) < 180)
@@ -80,17 +81,17 @@ def test_the_car_is_drawn_at_the_origin():
 
 def test_a_label_without_colour_and_a_wrong_mask_are_errors():
     with pytest.raises(ValueError, match="label 15 has no colour: the palette has 10"):
-        VoxelRenderer(street(), ORIGIN, SIZE, PALETTE[:10])
+        VoxelRenderer(street(), GRID, PALETTE[:10])
     with pytest.raises(ValueError, match=r"mask has shape \(2, 2, 2\)"):
-        VoxelRenderer(street(), ORIGIN, SIZE, PALETTE, np.ones((2, 2, 2), bool))
+        VoxelRenderer(street(), GRID, PALETTE, np.ones((2, 2, 2), bool))
 
 
 def test_in_view_voxels_of_the_camera_fill_its_picture():
     """The mask and the picture agree: hardly anything that the camera sees is marked unseen."""
     labels = street()
-    mask = field_of_view(labels.shape, ORIGIN, SIZE, INTRINSICS, LIDAR_FROM_CAMERA, IMAGE)
-    seen = VoxelRenderer(np.where(mask, labels, 0), ORIGIN, SIZE, PALETTE).render(CAMERA, False)
-    every = VoxelRenderer(labels, ORIGIN, SIZE, PALETTE).render(CAMERA, False)
+    mask = field_of_view(GRID, INTRINSICS[None], LIDAR_FROM_CAMERA[None], IMAGE)
+    seen = VoxelRenderer(np.where(mask, labels, 0), GRID, PALETTE).render(CAMERA, False)
+    every = VoxelRenderer(labels, GRID, PALETTE).render(CAMERA, False)
     changed = (seen != every).any(axis=2)
     # Only voxels that the image border cuts are drawn although their centre lies outside.
     assert changed[5:-25, 15:-15].mean() < 0.02

@@ -14,16 +14,18 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
+from htcl.command_line import count, run_tool, tool_parser
+from htcl.datasets.layout import ROOT_VARIABLE, KittiLayout
+from htcl.errors import MissingFileError
+from htcl.files import atomic_write
 
-from htcl.datasets.frame_jobs import run_jobs
-from htcl.datasets.layout import ROOT_VARIABLE, SPLITS, KittiLayout
-from htcl.datasets.training_labels import SCALES, downsample_labels, make_training_label
-from htcl.datasets.voxel_files import atomic_write, read_voxel_labels, read_voxel_mask
+if TYPE_CHECKING:
+    from htcl.datasets.specification import DatasetSpecification
 
 DEFAULT_ROOT = "data/occupancy/semanticKITTI/RGB"
+_SCALES = ("1_1", "1_2", "1_8")
 _MAX_LISTED = 20
 
 
@@ -43,9 +45,7 @@ class LabelJob(NamedTuple):
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parses the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument(
         "--data-root",
         help=f"root of the data (default: ${ROOT_VARIABLE}, else {DEFAULT_ROOT})",
@@ -64,10 +64,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="sequences (default: those of 00-10 that have voxel labels)",
     )
     parser.add_argument(
-        "--scales", nargs="+", choices=sorted(SCALES), default=["1_1"], help="default: 1_1"
+        "--scales", nargs="+", choices=_SCALES, default=["1_1"], help="default: 1_1"
     )
     parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)"
+        "--jobs", type=count, default=os.cpu_count() or 1, help="processes (default: all cores)"
     )
     parser.add_argument("--overwrite", action="store_true", help="make finished files anew")
     parser.add_argument(
@@ -75,10 +75,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="unknown raw ids become 255 instead of an error",
     )
-    args = parser.parse_args(argv)
-    if args.jobs < 1:
-        parser.error(f"--jobs must be at least 1, got {args.jobs}")
-    return args
+    return parser.parse_args(argv)
 
 
 def convert(job: LabelJob, strict: bool) -> int:
@@ -87,12 +84,22 @@ def convert(job: LabelJob, strict: bool) -> int:
     Returns:
         How many files were written.
     """
+    import numpy as np
+
+    from htcl.datasets.semantickitti_specification import SEMANTICKITTI
+    from htcl.datasets.training_labels import SCALES, downsample_labels, make_training_label
+    from htcl.datasets.voxel_files import read_voxel_labels, read_voxel_mask
+
     labels = make_training_label(
-        read_voxel_labels(job.raw), read_voxel_mask(job.invalid), strict=strict, source=job.raw
+        read_voxel_labels(job.raw),
+        read_voxel_mask(job.invalid),
+        SEMANTICKITTI,
+        strict=strict,
+        source=job.raw,
     )
     for scale, path in job.outputs.items():
         with atomic_write(path) as file:
-            np.save(file, downsample_labels(labels, SCALES[scale]))
+            np.save(file, downsample_labels(labels, SCALES[scale], SEMANTICKITTI))
     return len(job.outputs)
 
 
@@ -106,27 +113,29 @@ def find_jobs(
     """
     jobs, finished = [], 0
     for sequence in sequences:
-        for frame in layout.frames(sequence, "voxel_labels"):
+        for frame, raw in layout.frames(sequence, "voxel_labels").items():
             paths = {scale: layout.training_label(sequence, frame, scale) for scale in scales}
             todo = {scale: path for scale, path in paths.items() if overwrite or not path.exists()}
             finished += len(paths) - len(todo)
             if todo:
-                raw = layout.file(sequence, "voxel_labels", frame)
                 jobs.append(LabelJob(raw, raw.with_suffix(".invalid"), todo))
     return jobs, finished
 
 
-def select_sequences(layout: KittiLayout, wanted: list[str] | None) -> list[str]:
+def select_sequences(
+    layout: KittiLayout, wanted: list[str] | None, specification: DatasetSpecification
+) -> list[str]:
     """Takes the wanted sequences, or all labelled ones that have voxel labels.
 
     Raises:
-        FileNotFoundError: If a wanted sequence, or every sequence, has none.
+        MissingFileError: If a wanted sequence, or every sequence, has none.
     """
     found = []
-    for sequence in wanted or SPLITS["trainval"]:
+    candidates = specification.select_sequences("trainval", wanted)
+    for sequence in candidates:
         try:
             frames = layout.frames(sequence, "voxel_labels")
-        except FileNotFoundError:
+        except MissingFileError:
             if wanted:
                 raise
             continue
@@ -134,34 +143,37 @@ def select_sequences(layout: KittiLayout, wanted: list[str] | None) -> list[str]
             found.append(sequence)
         elif wanted:
             folder = layout.folder(sequence, "voxel_labels")
-            raise FileNotFoundError(f"sequence {sequence}: no .label file in {folder}")
+            raise MissingFileError(f"sequence {sequence}: no .label file in {folder}")
     if not found:
-        raise FileNotFoundError(
-            f"no sequence of {', '.join(SPLITS['trainval'])} below {layout.data_root} has "
+        raise MissingFileError(
+            f"no sequence of {', '.join(candidates)} below {layout.data_root} has "
             "voxels/*.label; unpack the SemanticKITTI voxel data there, or give --data-root"
         )
     return found
 
 
-def main(argv: list[str] | None = None) -> int:
+def make_labels(args: argparse.Namespace) -> int:
     """Converts the frames and prints a summary.
 
     Returns:
         0, or 1 if a frame could not be converted.
+
+    Raises:
+        MissingFileError: If the data is not where it is looked for.
     """
-    args = parse_args(argv)
+    from htcl.datasets.frame_jobs import run_jobs
+    from htcl.datasets.semantickitti_specification import SEMANTICKITTI
+
     root = args.data_root or os.environ.get(ROOT_VARIABLE) or DEFAULT_ROOT
     try:
         layout = KittiLayout(root, lidarseg_root=args.lidarseg_root, label_root=args.out)
-        sequences = select_sequences(layout, args.sequences)
-    except FileNotFoundError as error:
+    except MissingFileError as error:
         hint = "" if args.data_root else f" (give --data-root, or set {ROOT_VARIABLE})"
-        print(f"make_labels: {error}{hint}", file=sys.stderr)
-        return 1
+        raise MissingFileError(f"{error}{hint}") from None
+    sequences = select_sequences(layout, args.sequences, SEMANTICKITTI)
     jobs, finished = find_jobs(layout, sequences, args.scales, args.overwrite)
-    results = run_jobs(
-        partial(convert, strict=not args.allow_unknown), jobs, args.jobs, "training labels"
-    )
+    function = partial(convert, strict=not args.allow_unknown)
+    results = run_jobs(function, jobs, args.jobs, "training labels")
     bad = [result for result in results if result.error]
     written = sum(result.value for result in results if not result.error)
     print(
@@ -169,19 +181,23 @@ def main(argv: list[str] | None = None) -> int:
         f"{len(bad)} frames failed; labels lie in {layout.label_root}"
     )
     for sequence in sequences:
-        absent = set(layout.frames(sequence, "voxel_bin")) - set(
-            layout.frames(sequence, "voxel_labels")
-        )
+        made = layout.frames(sequence, "voxel_labels")
+        absent = [frame for frame in layout.frames(sequence, "voxel_bin") if frame not in made]
         if absent:
             print(
                 f"note: sequence {sequence}: {len(absent)} frames have a .bin but no .label, "
-                f"the first is {min(absent)}"
+                f"the first is {absent[0]}"
             )
     for result in bad[:_MAX_LISTED]:
         print(f"failed: {result.job.raw}: {result.error}", file=sys.stderr)
     if len(bad) > _MAX_LISTED:
         print(f"... and {len(bad) - _MAX_LISTED} more", file=sys.stderr)
     return 1 if bad else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns the exit status."""
+    return run_tool("make_labels", make_labels, parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -14,16 +14,14 @@ import os
 import sys
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from htcl.datasets.calibration import KittiCalibration, lidar_poses, read_poses
-from htcl.datasets.frame_jobs import run_jobs
+from htcl.command_line import count, run_tool, tool_parser
 from htcl.datasets.layout import ROOT_VARIABLE, KittiLayout
-from htcl.datasets.scan_files import read_point_labels, read_scan
-from htcl.datasets.voxel_files import write_voxel_labels, write_voxel_mask
-from htcl.datasets.voxelizer import LidarScan, voxelize
+from htcl.errors import InvalidValueError, MissingFileError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DEFAULT_ROOT = "data/occupancy/semanticKITTI/RGB"
 _SUFFIXES = (".bin", ".label", ".invalid", ".occluded")
@@ -52,9 +50,7 @@ class VoxelJob(NamedTuple):
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Parses the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument(
         "--data-root", help=f"root of the data (default: ${ROOT_VARIABLE}, else {DEFAULT_ROOT})"
     )
@@ -70,7 +66,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="sequences (default: all that have scans and point labels)",
     )
     parser.add_argument(
-        "--every", type=int, default=5, metavar="N", help="frames 0, N, 2N, ... (default: 5)"
+        "--every", type=count, default=5, metavar="N", help="frames 0, N, 2N, ... (default: 5)"
     )
     parser.add_argument("--frames", nargs="+", type=int, metavar="I", help="only these frames")
     parser.add_argument(
@@ -87,7 +83,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--view-stride",
-        type=int,
+        type=count,
         default=1,
         metavar="N",
         help="take every N-th scan as a viewpoint for .invalid (default: 1, all)",
@@ -98,13 +94,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="leave moving objects out of all scans but the current one (default: traces stay)",
     )
     parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)"
+        "--jobs", type=count, default=os.cpu_count() or 1, help="processes (default: all cores)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     args = parser.parse_args(argv)
-    for name in ("every", "view_stride", "jobs"):
-        if getattr(args, name) < 1:
-            parser.error(f"--{name.replace('_', '-')} must be at least 1")
     if args.future < 0 or args.past < 0:
         parser.error("--future and --past must not be negative")
     if not 0 <= args.min_range < args.max_range:
@@ -114,12 +107,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 @lru_cache(maxsize=_CACHED_SCANS)
 def _scan(scan_path: Path, label_path: Path) -> tuple[np.ndarray, np.ndarray]:
+    from htcl.datasets.scan_files import read_point_labels, read_scan
+
     points = read_scan(scan_path)
     return points, read_point_labels(label_path, len(points), scan_path)
 
 
 @lru_cache(maxsize=4)
 def _poses(calibration: Path, poses: Path) -> np.ndarray:
+    from htcl.datasets.calibration import KittiCalibration, lidar_poses, read_poses
+
     return lidar_poses(read_poses(poses), KittiCalibration.from_file(calibration))
 
 
@@ -137,11 +134,16 @@ def convert(
         How many files were written.
 
     Raises:
-        ValueError: If a file is malformed, or a scan has no pose.
+        InvalidValueError: If a file is malformed, or a scan has no pose.
     """
+    from htcl.datasets.voxel_files import write_voxel_labels, write_voxel_mask
+    from htcl.datasets.voxelizer import LidarScan, voxelize
+
     poses = _poses(job.calibration, job.poses)
     if max(job.scans) >= len(poses):
-        raise ValueError(f"{job.poses}: {len(poses)} poses, but scan {max(job.scans)} needs one")
+        raise InvalidValueError(
+            f"{job.poses}: {len(poses)} poses, but scan {max(job.scans)} needs one"
+        )
     scans = [LidarScan(*_scan(*paths), poses[index]) for index, paths in job.scans.items()]
     result = voxelize(
         scans,
@@ -169,7 +171,7 @@ def find_jobs(layout: KittiLayout, args: argparse.Namespace) -> tuple[list[Voxel
         The jobs, and the number of frames that are finished already.
 
     Raises:
-        FileNotFoundError: If a sequence lacks a folder, or no frame was found.
+        MissingFileError: If a sequence lacks a folder, or no frame was found.
     """
     jobs, finished = [], 0
     for sequence in args.sequences or labelled_sequences(layout):
@@ -183,7 +185,7 @@ def find_jobs(layout: KittiLayout, args: argparse.Namespace) -> tuple[list[Voxel
         calibration, poses = layout.calibration(sequence), layout.poses(sequence)
         for frame in wanted:
             if frame not in available:
-                raise FileNotFoundError(f"{folder / f'{frame:06d}.bin'}: lidar scan file not found")
+                raise MissingFileError(f"{folder / f'{frame:06d}.bin'}: lidar scan file not found")
             target = output / available[frame]
             if not args.overwrite and all(
                 target.with_name(target.name + suffix).exists() for suffix in _SUFFIXES
@@ -198,7 +200,7 @@ def find_jobs(layout: KittiLayout, args: argparse.Namespace) -> tuple[list[Voxel
             }
             jobs.append(VoxelJob(frame, scans, calibration, poses, target))
     if not jobs and not finished:
-        raise FileNotFoundError(f"no labelled scan found below {layout.data_root}")
+        raise MissingFileError(f"no labelled scan found below {layout.data_root}")
     return jobs, finished
 
 
@@ -209,27 +211,30 @@ def labelled_sequences(layout: KittiLayout) -> list[str]:
         try:
             layout.folder(sequence, "velodyne")
             layout.folder(sequence, "point_labels")
-        except FileNotFoundError:
+        except MissingFileError:
             continue
         found.append(sequence)
     return found
 
 
-def main(argv: list[str] | None = None) -> int:
+def voxelize_scans(args: argparse.Namespace) -> int:
     """Makes the ground truth and prints a summary.
 
     Returns:
         0, or 1 if a frame could not be made.
+
+    Raises:
+        MissingFileError: If the data is not where it is looked for.
     """
-    args = parse_args(argv)
+    from htcl.datasets.frame_jobs import run_jobs
+
     root = args.data_root or os.environ.get(ROOT_VARIABLE) or DEFAULT_ROOT
     try:
         layout = KittiLayout(root, args.velodyne_root, args.lidarseg_root)
         jobs, finished = find_jobs(layout, args)
-    except FileNotFoundError as error:
+    except MissingFileError as error:
         hint = "" if args.data_root else f" (give --data-root, or set {ROOT_VARIABLE})"
-        print(f"voxelize_scans: {error}{hint}", file=sys.stderr)
-        return 1
+        raise MissingFileError(f"{error}{hint}") from None
     function = partial(
         convert,
         min_range=args.min_range,
@@ -250,6 +255,11 @@ def main(argv: list[str] | None = None) -> int:
     if len(bad) > _MAX_LISTED:
         print(f"... and {len(bad) - _MAX_LISTED} more", file=sys.stderr)
     return 1 if bad else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns the exit status."""
+    return run_tool("voxelize_scans", voxelize_scans, parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,24 @@
-# The full-size HTCL network with the geometry that the paper means: one metric depth axis for
-# stereo, sweep, lift
-# and target, real ego poses, intrinsics of the pixels that the network sees.
-input_size = (384, 1280)
-point_cloud_range = (0.0, -25.6, -2.0, 51.2, 25.6, 4.4)
+# The HTCL network with the geometry that the paper means, at full size. htcl_mini.py is the same
+# graph with smaller numbers.
 depth_bins = dict(start=2.0, stop=58.0, step=0.5)
 context_channels = 128
 voxel_channels = 384
+image_channels = 640
+voxel_widths = (128, 256, 512)
+# 1 / ln of the class's voxels in the training split.
+class_weights = "inverse_log_frequency"
+voxel_ce_weight = 1.0
+# Lidar depth where bin 0 of the depth supervision begins, metres; None: half a step before it.
+depth_first_edge = None
 
 model = dict(
     type="HTCL",
+    specification="${specification}",
+    depth_bins="${depth_bins}",
     data_preprocessor=dict(
-        type="SSCDataPreprocessor", mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)
+        type="OccupancyDataPreprocessor",
+        mean=(123.675, 116.28, 103.53),
+        std=(58.395, 57.12, 57.375),
     ),
     img_backbone=dict(
         type="mmdet.EfficientNet",
@@ -20,13 +28,12 @@ model = dict(
         out_indices=(2, 3, 4, 5, 6),
         norm_eval=False,
         norm_cfg=dict(type="BN", eps=1e-3, momentum=0.1),
-        with_cp=True,
         init_cfg=dict(
             type="Pretrained", checkpoint="pretrain/efficientnet-b7.pth", prefix="backbone"
         ),
     ),
     img_neck=dict(
-        type="SECONDFPN",
+        type="mmdet3d.SECONDFPN",
         in_channels=[48, 80, 224, 640, 2560],
         out_channels=[128] * 5,
         upsample_strides=[0.5, 1, 2, 4, 4],
@@ -36,73 +43,85 @@ model = dict(
     ),
     depth_net=dict(
         type="CameraAwareDepthNet",
-        in_channels=640,
+        in_channels="${image_channels}",
         mid_channels=640,
-        context_channels=context_channels,
-        depth_bins=depth_bins,
-        with_cp=True,
+        context_channels="${context_channels}",
+        num_blocks=3,
+        aspp_dilations=(6, 12, 18),
     ),
-    stereo=dict(
-        type="StereoDepth",
-        depth_bins=depth_bins,
-        input_size=(288, 960),
-        max_disparity=192,
-        plane_depths="depth_bins",
-        disparity_scale="geometry",
-        align_corners=True,
-        resize_align_corners=False,
-        feature_pixels="centres",
-        with_cp=True,
-    ),
-    depth_fusion=dict(type="StereoDepthFusion", channels=32, with_cp=True),
-    view_transformer=dict(
-        type="LiftSplat",
-        point_cloud_range=point_cloud_range,
-        voxel_size=0.4,
-        input_size=input_size,
-        downsample=8,
-        depth_bins=depth_bins,
-        index_rounding="floor",
-        frustum_pixels="centres",
-    ),
+    stereo=dict(type="StereoDepth", input_size=(288, 960), max_disparity=192, base_width=8),
+    depth_fusion=dict(type="StereoDepthFusion", channels=32),
+    view_transformer=dict(type="LiftSplat", voxel_size=0.4),
     temporal=dict(
         type="TemporalContext",
-        num_history=3,
-        depth_bins=depth_bins,
-        matching=dict(type="MatchingResNet", channels=64),
+        num_history="${num_history}",
         pose=dict(type="EgoPose"),
-        intrinsics="feature",
-        sweep_range=None,
-        discard_behind=True,
-        align_corners=False,
+        matching=dict(type="MatchingResNet", channels=64),
+        volume=dict(type="MeanVolume"),
         affinity=dict(type="PatternAffinity", dilations=(1, 2, 4), independent_learners=True),
-        refinement=dict(type="AffinityRefinement", deformable=True),
-        pre_hourglass=dict(out_channels=64),
-        voxel_hourglass=dict(out_channels=voxel_channels),
-        with_cp=True,
+        refinement=dict(type="AffinityRefinement", hidden_channels=8, deformable=True),
+        pre_hourglass=dict(
+            type="HourglassEncoder", hidden_channels=32, expand_channels=64, out_channels=64
+        ),
+        voxel_hourglass=dict(
+            type="HourglassEncoder",
+            hidden_channels=32,
+            expand_channels=64,
+            out_channels="${voxel_channels}",
+        ),
     ),
     voxel_encoder=dict(
-        type="VoxelResNet3D", in_channels=context_channels, widths=(128, 256, 512), with_cp=True
+        type="VoxelResNet3D",
+        in_channels="${context_channels}",
+        widths="${voxel_widths}",
+        blocks_per_stage=2,
+        num_groups=32,
     ),
-    voxel_neck=dict(type="VoxelFPN", in_channels=(128, 256, 512), out_channels=128, with_cp=True),
+    voxel_neck=dict(
+        type="VoxelFPN", in_channels="${voxel_widths}", out_channels=128, num_groups=32
+    ),
     temporal_fusion=dict(
-        type="TemporalVoxelAttention", channels=voxel_channels, gate_init=0.0, pointwise=False
+        type="TemporalVoxelAttention", channels="${voxel_channels}", gate_init=0.0
     ),
     head=dict(
-        type="OccupancyHead",
-        in_channels=voxel_channels,
-        mid_channels=192,
-        num_classes=20,
-        point_supervision=dict(
-            type="PointSupervision",
-            image_channels=640,
-            point_cloud_range=point_cloud_range,
-            sample_axes="xyz",
-        ),
-        with_cp=True,
+        type="OccupancyHead", in_channels="${voxel_channels}", mid_channels=192, num_groups=32
     ),
-    # Bin i covers the half step on either side of its depth.
-    loss_depth=dict(type="DepthSupervision", depth_bins=depth_bins, first_edge=1.75),
+    point_head=dict(
+        type="PointHead", voxel_channels="${voxel_channels}", image_channels="${image_channels}"
+    ),
+    losses=[
+        dict(
+            type="VoxelCrossEntropy",
+            class_weights="${class_weights}",
+            weight="${voxel_ce_weight}",
+        ),
+        dict(type="SemanticScal"),
+        dict(type="GeometricScal"),
+        dict(type="PointCrossEntropy"),
+        dict(type="PointLovasz"),
+        dict(type="DepthSupervision", first_edge="${depth_first_edge}"),
+    ],
+    label_stride=1,
+    unfused_depth_weight=0.0,
     auxiliary_weight=1.0,
-    grid_size=(256, 256, 32),
+    # Computed again in the backward pass: half the time more, a third of the memory.
+    checkpointing=[
+        "img_backbone.layers.*.*",
+        "depth_net.depth_blocks",
+        "depth_net.aspp",
+        "stereo.features",
+        "stereo.matching.stems.*",
+        "stereo.matching.cells.*",
+        "stereo.matching.fusions.*",
+        "depth_fusion.stem",
+        "depth_fusion.hourglasses.*",
+        "depth_fusion.refine",
+        "temporal.affinity",
+        "temporal.refinement",
+        "temporal.pre_hourglass",
+        "temporal.voxel_hourglass",
+        "voxel_encoder.stages.*.*",
+        "voxel_neck.levels.*",
+        "head",
+    ],
 )

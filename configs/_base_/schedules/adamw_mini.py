@@ -1,5 +1,6 @@
 # A schedule in steps for the mini networks.
 max_iters = 1000
+train_sampler = dict(type="InfiniteSampler", shuffle=True)
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="AdamW", lr=3e-3, weight_decay=0.01),
@@ -9,8 +10,10 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type="LinearLR", by_epoch=False, begin=0, end=50, start_factor=0.1),
-    dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=max_iters, eta_min_ratio=0.05),
+    dict(
+        type="CosineAnnealingLR", by_epoch=False, begin=50, end="${max_iters}", eta_min_ratio=0.05
+    ),
 ]
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=500)
+train_cfg = dict(type="IterBasedTrainLoop", max_iters="${max_iters}", val_interval=500)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")

@@ -15,6 +15,8 @@ import numpy as np
 import yaml
 
 from htcl.datasets.calibration import KittiCalibration
+from htcl.errors import InvalidValueError, MissingFileError
+from htcl.geometry import ImageTransform
 
 # The networks learn a voxel frame that lies as KITTI's lidar does: 1.73 m above the road, 0.27 m
 # behind the cameras (A. Geiger et al., "Vision meets Robotics: The KITTI Dataset", IJRR 2013).
@@ -53,7 +55,7 @@ class CameraCalibration:
             The calibration; its intrinsics follow the images' size.
 
         Raises:
-            ValueError: If the images have another shape than the calibrated ones.
+            InvalidValueError: If the images have another shape than the calibrated ones.
         """
         if self.image_size is None or self.image_size == tuple(image_size):
             return self.kitti
@@ -61,14 +63,13 @@ class CameraCalibration:
         scale_y, scale_x = height / old_height, width / old_width
         # Whole-numbered sizes let the two scales differ a little.
         if abs(scale_x / scale_y - 1) > 0.02:
-            raise ValueError(
+            raise InvalidValueError(
                 f"{self.path}: image_size is {old_height} x {old_width}, but the images are "
                 f"{height} x {width} (height x width): another shape, so they were cropped. "
                 "Give the calibration of the cropped images"
             )
         resize = np.eye(4)
-        resize[0, [0, 2]] = scale_x, 0.5 * scale_x - 0.5
-        resize[1, [1, 2]] = scale_y, 0.5 * scale_y - 0.5
+        resize[:3, :3] = ImageTransform.squeeze(self.image_size, image_size).matrix
         scaled = {name: resize @ getattr(self.kitti, name) for name in ("p0", "p1", "p2", "p3")}
         return replace(self.kitti, **scaled)
 
@@ -80,33 +81,34 @@ def read_calibration(path: str | Path) -> CameraCalibration:
         path: ``.yml`` or ``.yaml``: the small format; any other name: KITTI's ``calib.txt``.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        KeyError: If a key is missing or unknown.
-        ValueError: If a value is wrong.
+        MissingFileError: If there is no such file.
+        InvalidValueError: If a key is missing or unknown, or a value is wrong.
     """
     path = Path(path)
     if path.suffix.lower() not in (".yml", ".yaml"):
         return CameraCalibration(path, KittiCalibration.from_file(path))
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: calibration file not found")
+        raise MissingFileError(f"{path}: calibration file not found")
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not a YAML file: {error}") from None
+        raise InvalidValueError(f"{path}: not a YAML file: {error}") from None
     _check_keys(path, "", content, _REQUIRED, _OPTIONAL)
     camera = content["camera"]
     _check_keys(path, "camera", camera, _CAMERA_REQUIRED, _CAMERA_OPTIONAL)
     size = content["image_size"]
     if not (isinstance(size, list) and len(size) == 2 and all(type(x) is int for x in size)):
-        raise ValueError(f"{path}: image_size must be [height, width] in pixels, found {size!r}")
+        raise InvalidValueError(
+            f"{path}: image_size must be [height, width] in pixels, found {size!r}"
+        )
     numbers = {key: _number(path, key, content[key]) for key in ("fx", "fy", "cx", "cy")}
     baseline = _number(path, "baseline", content.get("baseline", 0.0))
     pose = {key: _number(path, f"camera.{key}", value) for key, value in camera.items()}
     for key, value in (("fx", numbers["fx"]), ("fy", numbers["fy"]), ("image_size", min(size))):
         if value <= 0:
-            raise ValueError(f"{path}: {key} must be positive, found {value}")
+            raise InvalidValueError(f"{path}: {key} must be positive, found {value}")
     if "baseline" in content and baseline <= 0:
-        raise ValueError(f"{path}: baseline must be positive metres, found {baseline}")
+        raise InvalidValueError(f"{path}: baseline must be positive metres, found {baseline}")
     left = np.eye(4)
     left[0, [0, 2]] = numbers["fx"], numbers["cx"]
     left[1, [1, 2]] = numbers["fy"], numbers["cy"]
@@ -152,20 +154,20 @@ def _check_keys(
 ) -> None:
     prefix = f"{where}." if where else ""
     if not isinstance(found, dict):
-        raise ValueError(
+        raise InvalidValueError(
             f"{path}: {where or 'the file'} must hold the keys {', '.join(required)}, "
             f"found {found!r}"
         )
     missing = [prefix + key for key in required if key not in found]
     if missing:
-        raise KeyError(
+        raise InvalidValueError(
             f"{path}: calibration lacks {', '.join(missing)}; found "
             f"{', '.join(prefix + str(key) for key in found) or 'no key'}. "
             "docs/inference.md shows a complete file"
         )
     unknown = [prefix + str(key) for key in found if key not in required + optional]
     if unknown:
-        raise KeyError(
+        raise InvalidValueError(
             f"{path}: unknown key {', '.join(unknown)}; "
             f"known are {', '.join(prefix + key for key in required + optional)}"
         )
@@ -173,5 +175,5 @@ def _check_keys(
 
 def _number(path: Path, key: str, value: Any) -> float:
     if not isinstance(value, Real) or isinstance(value, bool) or not np.isfinite(value):
-        raise ValueError(f"{path}: {key} must be a number, found {value!r}")
+        raise InvalidValueError(f"{path}: {key} must be a number, found {value!r}")
     return float(value)

@@ -1,4 +1,4 @@
-"""From one frame after another to the samples that the test pipeline takes.
+"""From one frame after another to the samples that a config's pipeline takes.
 
 Shape letters: T frame.
 """
@@ -12,12 +12,16 @@ import numpy as np
 
 from htcl.apis.camera_file import CameraCalibration
 from htcl.apis.frame_source import Frame
+from htcl.datasets.sample_info import CameraInfo
+from htcl.datasets.specification import DatasetSpecification
+from htcl.errors import InvalidValueError
+from htcl.geometry import relative_motion
 
 
 class _Past(NamedTuple):
     place: str
     image: np.ndarray
-    pose: np.ndarray | None
+    pose: np.ndarray
 
 
 class ClipBuilder:
@@ -27,45 +31,45 @@ class ClipBuilder:
     set.
 
     Args:
-        calibration: Of the cameras.
+        calibration: Of the camera or the pair.
+        specification: What the network predicts.
+        inputs: Names of what it needs, see :mod:`htcl.models.interfaces`.
         num_history: Number of history frames of a clip, T - 1.
         history_stride: Distance of the history frames, in frames given.
-        right: Whether clips need the right image.
-        poses: Whether clips need poses.
         sequence: Name of the sequence.
 
     Raises:
-        ValueError: If the stride is not positive.
+        InvalidValueError: If the stride is not positive, or a stereo network has no baseline.
     """
 
     def __init__(
         self,
         calibration: CameraCalibration,
+        specification: DatasetSpecification,
+        inputs: frozenset[str],
         num_history: int,
         history_stride: int = 1,
-        right: bool = True,
-        poses: bool = False,
         sequence: str = "clip",
     ) -> None:
         if history_stride < 1:
-            raise ValueError(f"history_stride must be at least 1, found {history_stride}")
-        if right and not calibration.stereo:
-            raise KeyError(
+            raise InvalidValueError(f"history_stride must be at least 1, found {history_stride}")
+        if "right" in inputs and not calibration.stereo:
+            raise InvalidValueError(
                 f"{calibration.path}: calibration lacks baseline, the distance of the two cameras "
                 "in metres, which this stereo model needs"
             )
         self.calibration = calibration
+        self.specification = specification
+        self.inputs = inputs
         self.num_history = num_history
         self.history_stride = history_stride
-        self.right = right
-        self.poses = poses
         self.sequence = sequence
         self._past: deque[_Past] = deque(maxlen=num_history * history_stride + 1)
 
     def push(
         self, left: Frame, right: Frame | None = None, pose: np.ndarray | None = None
     ) -> dict[str, Any]:
-        """Takes the next frame.
+        """Takes the next frame; one that is refused does not become history.
 
         Args:
             left: Left frame.
@@ -73,58 +77,72 @@ class ClipBuilder:
             pose: (4, 4) ``world_from_camera`` of camera 0, if the clips need poses.
 
         Returns:
-            The sample, with decoded images, for the config's test pipeline.
+            The sample, with decoded images, for the config's pipeline.
 
         Raises:
-            ValueError: If right image or pose is missing, or the images do not fit one another or
-                the calibration.
+            InvalidValueError: If right image or pose is missing, or the images do not fit one
+                another or the calibration.
         """
         self._check(left, right, pose)
-        self._past.append(_Past(left.place, left.image, pose))
-        current = len(self._past) - 1
-        steps = range(self.num_history, -1, -1)
+        past = self._past.copy()
+        past.append(_Past(left.place, left.image, np.eye(4) if pose is None else pose))
+        current = len(past) - 1
+        steps = range(self.num_history, 0, -1)
         indices = [max(current - step * self.history_stride, 0) for step in steps]
-        images = {self._past[i].place: self._past[i].image for i in indices}
-        sample = {
+        decoded = {past[i].place: past[i].image for i in (*indices, current)}
+        kitti = self.calibration.for_image(left.image.shape[:2])
+        camera = CameraInfo(
+            name="left",
+            image=left.place,
+            right=None,
+            history=[past[i].place for i in indices],
+            intrinsics=kitti.p2,
+            reference_from_camera=kitti.lidar_from_camera,
+            focal_baseline=None,
+            current_from_history=None,
+        )
+        if "right" in self.inputs and right is not None:
+            camera.update({"right": right.place, "focal_baseline": kitti.focal_baseline})
+            decoded[right.place] = right.image
+        if "current_from_history" in self.inputs:
+            poses = np.stack([frame.pose for frame in past])
+            camera["current_from_history"] = relative_motion(poses, current, indices)
+        self._past = past
+        return {
             "sequence": self.sequence,
             "frame": left.name,
             "frame_index": current,
-            "frame_indices": indices,
-            "left_path": left.place,
-            "right_path": None,
-            "frame_paths": [self._past[i].place for i in indices],
-            "images": images,
-            "calib_path": str(self.calibration.path),
-            "calibration": self.calibration.for_image(left.image.shape[:2]),
+            "cameras": [camera],
+            "lidar": None,
+            "lidar_labels": None,
+            "labels": {},
+            "decoded": decoded,
+            "specification": self.specification,
+            "inputs": self.inputs,
+            "with_labels": False,
         }
-        if self.right:
-            sample["right_path"] = right.place
-            images[right.place] = right.image
-        if self.poses:
-            sample["poses"] = np.stack([past.pose for past in self._past])
-        return sample
 
     def _check(self, left: Frame, right: Frame | None, pose: np.ndarray | None) -> None:
-        if self.right and right is None:
-            raise ValueError(
+        if "right" in self.inputs and right is None:
+            raise InvalidValueError(
                 f"{left.place}: the right image is missing, which this stereo model needs"
             )
-        if self.poses and pose is None:
-            raise ValueError(f"{left.place}: the pose is missing, which this model needs")
+        if "current_from_history" in self.inputs and pose is None:
+            raise InvalidValueError(f"{left.place}: the pose is missing, which this model needs")
         if pose is not None and np.shape(pose) != (4, 4):
-            raise ValueError(f"{left.place}: a pose is (4, 4), found {np.shape(pose)}")
-        others = [right] if self.right else []
+            raise InvalidValueError(f"{left.place}: a pose is (4, 4), found {np.shape(pose)}")
+        others: list[Frame | _Past] = [right] if right and "right" in self.inputs else []
         if self._past:
             others.append(self._past[-1])
         for frame in (left, *others):
             image = frame.image
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-                raise ValueError(
+                raise InvalidValueError(
                     f"{frame.place}: an image is RGB uint8 (height, width, 3), "
                     f"found {image.dtype} {image.shape}"
                 )
             if image.shape != left.image.shape:
-                raise ValueError(
+                raise InvalidValueError(
                     f"images of different sizes: {_size(frame.place, image)}, "
                     f"{_size(left.place, left.image)}; left and right images and all frames of a "
                     "history must have one size"

@@ -1,4 +1,4 @@
-"""From a user's images, calibration and poses to samples for the test pipeline."""
+"""From a user's images, calibration and poses to samples for a config's pipeline."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from htcl.apis.camera_file import CameraCalibration, read_calibration
 from htcl.apis.clip_builder import ClipBuilder
 from htcl.apis.frame_source import FrameSource, check_pair, frame_numbers, frame_step
 from htcl.datasets.calibration import read_poses
+from htcl.datasets.specification import DatasetSpecification
+from htcl.errors import InvalidValueError
 
 NEEDS_POSES = (
     "this model needs to know how the camera moved between the frames: give the poses "
@@ -26,27 +28,32 @@ class ClipReader:
     """Reads drives frame by frame, as a model needs them.
 
     Attributes:
+        specification: What the model predicts.
+        inputs: Names of what it needs, see :mod:`htcl.models.interfaces`.
         num_history: Number of history frames of a clip.
         history_stride: Distance of the history frames where the caller does not say.
-        needs_right: Whether the model takes the right images.
-        needs_poses: Whether the model takes poses.
     """
 
+    specification: DatasetSpecification
+    inputs: frozenset[str]
     num_history: int
     history_stride: int
-    needs_right: bool
-    needs_poses: bool
+
+    @property
+    def needs_right(self) -> bool:
+        """Whether the model takes the right images."""
+        return "right" in self.inputs
+
+    @property
+    def needs_poses(self) -> bool:
+        """Whether the model takes poses."""
+        return "current_from_history" in self.inputs
 
     def builder(self, calib: Any, stride: int, name: str) -> ClipBuilder:
         """Opens a clip of a calibration (or its file), with a history stride in frames given."""
         calibration = calib if isinstance(calib, CameraCalibration) else read_calibration(calib)
         return ClipBuilder(
-            calibration,
-            self.num_history,
-            stride,
-            right=self.needs_right,
-            poses=self.needs_poses,
-            sequence=name,
+            calibration, self.specification, self.inputs, self.num_history, stride, name
         )
 
     def samples(
@@ -69,7 +76,7 @@ class ClipReader:
         for index, frame in enumerate(left):
             partner = None if rights is None else next(rights, None)
             if rights is not None and partner is None:
-                raise ValueError(
+                raise InvalidValueError(
                     f"{item['right']} ends after {index} frames, but {item['left']} has more: each "
                     "left frame needs its right one"
                 )
@@ -79,9 +86,9 @@ class ClipReader:
             if index == last:
                 return
         if index < 0:
-            raise ValueError(f"{item['left']}: no frame could be read")
+            raise InvalidValueError(f"{item['left']}: no frame could be read")
         if rights is not None and next(rights, None) is not None:
-            raise ValueError(
+            raise InvalidValueError(
                 f"{item['left']} ends after {index + 1} frames, but {item['right']} has more: each "
                 "left frame needs its right one"
             )
@@ -90,7 +97,7 @@ class ClipReader:
         if not self.needs_right:
             return None
         if source is None:
-            raise ValueError(
+            raise InvalidValueError(
                 "this stereo model needs the right images too (--right); a mono model, such as "
                 "that of htcl_mono.py, takes the left ones alone"
             )
@@ -105,7 +112,7 @@ class ClipReader:
             return stride
         step = frame_step(left.names) or 1
         if stride % step:
-            raise ValueError(
+            raise InvalidValueError(
                 f"a gap in the history: the frames are numbered in steps of {step}, but the "
                 f"history takes every {stride}: give the frames between them, or "
                 f"--history-stride {step}"
@@ -119,7 +126,7 @@ class ClipReader:
         if not self.needs_poses or (source is None and (static or single)):
             return lambda index: np.eye(4)
         if source is None:
-            raise ValueError(NEEDS_POSES)
+            raise InvalidValueError(NEEDS_POSES)
         where = str(source) if isinstance(source, str | Path) else "poses"
         poses = read_poses(source) if isinstance(source, str | Path) else np.asarray(source)
         lines = range(len(poses))
@@ -127,14 +134,14 @@ class ClipReader:
             # A file of the whole sequence: line n belongs to frame n.
             lines = frame_numbers(left.names)
             if lines is None or max(lines) >= len(poses):
-                raise ValueError(
+                raise InvalidValueError(
                     f"{where}: {len(poses)} poses for {len(left.names)} frames: give one line a "
                     "frame, or number the frames by their line (000000 is the first)"
                 )
 
         def pose(index: int) -> np.ndarray:
             if index >= len(lines):
-                raise ValueError(
+                raise InvalidValueError(
                     f"{where}: {len(poses)} poses, but the video has more frames; one line a frame "
                     "is needed"
                 )

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from htcl.datasets.transforms.load_images import read_image
+from htcl.errors import InvalidValueError, MissingFileError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".gif")
@@ -43,8 +44,8 @@ class FrameSource:
         title: A name for the whole sequence.
 
     Raises:
-        FileNotFoundError: If there is nothing at that place.
-        ValueError: If it is neither image nor video, or two frames have one name.
+        MissingFileError: If there is nothing at that place.
+        InvalidValueError: If it is neither image nor video, or two frames have one name.
     """
 
     def __init__(self, source: str | Path | Sequence[str | Path]) -> None:
@@ -58,27 +59,29 @@ class FrameSource:
             self.title = _title(self.files[0].parent) if self.files else "clip"
             for path in self.files:
                 if not path.is_file():
-                    raise FileNotFoundError(f"{path}: image not found")
+                    raise MissingFileError(f"{path}: image not found")
         self.names = None if self.video else [path.stem for path in self.files]
         if self.names is not None and len(set(self.names)) < len(self.names):
             twice = next(name for name in self.names if self.names.count(name) > 1)
-            raise ValueError(f"{source}: two frames are called {twice!r}; give each its own name")
+            raise InvalidValueError(
+                f"{source}: two frames are called {twice!r}; give each its own name"
+            )
 
     def _open(self, source: Path) -> list[Path]:
         if source.is_dir():
             files = [p for p in source.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
             if not files:
-                raise FileNotFoundError(
+                raise MissingFileError(
                     f"{source}: no image in this folder ({', '.join(IMAGE_SUFFIXES)})"
                 )
             return sorted(files, key=lambda path: _natural(path.stem))
         if not source.is_file():
-            raise FileNotFoundError(f"{source}: no such image, folder or video")
+            raise MissingFileError(f"{source}: no such image, folder or video")
         if source.suffix.lower() in VIDEO_SUFFIXES:
             self.video = source
             return []
         if source.suffix.lower() not in IMAGE_SUFFIXES:
-            raise ValueError(
+            raise InvalidValueError(
                 f"{source}: neither an image ({', '.join(IMAGE_SUFFIXES)}) nor a video "
                 f"({', '.join(VIDEO_SUFFIXES)})"
             )
@@ -96,25 +99,25 @@ class FrameSource:
                 rgb = np.asarray(Image.fromarray(image).convert("RGB"))
                 yield Frame(name, f"{self.video} frame {name}", rgb)
         except (OSError, RuntimeError) as error:
-            raise ValueError(f"{self.video}: video cannot be decoded: {error}") from error
+            raise InvalidValueError(f"{self.video}: video cannot be decoded: {error}") from error
 
 
 def check_pair(left: FrameSource, right: FrameSource) -> None:
     """Makes sure that two sources can be left and right of each other.
 
     Raises:
-        ValueError: If they have different numbers of frames, or frames of different numbers.
+        InvalidValueError: If they have different numbers of frames, or frames of different numbers.
     """
     if left.names is None or right.names is None:
         return
     if len(left.names) != len(right.names):
-        raise ValueError(
+        raise InvalidValueError(
             f"{len(left.names)} left images but {len(right.names)} right ones"
             f"{_unpaired(left, right)}: each left image needs its right one"
         )
     numbers = frame_numbers(left.names), frame_numbers(right.names)
     if len(left.names) > 1 and None not in numbers and numbers[0] != numbers[1]:
-        raise ValueError(
+        raise InvalidValueError(
             f"left and right images have different numbers{_unpaired(left, right)}: "
             "each left image needs its right one"
         )
@@ -141,7 +144,7 @@ def frame_step(names: Sequence[str]) -> int | None:
         The distance; None if the names carry no numbers, or there is one frame.
 
     Raises:
-        ValueError: If the distance is not always the same: there is a gap in the history.
+        InvalidValueError: If the distance is not always the same: there is a gap in the history.
     """
     numbers = frame_numbers(names)
     if numbers is None or len(numbers) < 2:
@@ -151,7 +154,7 @@ def frame_step(names: Sequence[str]) -> int | None:
     wrong = np.flatnonzero(steps != step)
     if len(wrong):
         k = int(wrong[0])
-        raise ValueError(
+        raise InvalidValueError(
             f"a gap in the history: after frame {names[k]} comes {names[k + 1]}, expected number "
             f"{numbers[k] + step}. Add the missing frames, or predict the parts before and after "
             "the gap one by one"

@@ -22,13 +22,10 @@ from htcl.apis.clip_reader import ClipReader
 from htcl.apis.model_loading import load_model
 from htcl.apis.output_files import check_formats, write_outputs
 from htcl.apis.stream import InferenceStream
-from htcl.datasets.transforms import LoadCalibrationAndPoses, LoadStereoImages
-from htcl.engine.runner import load_config
-from htcl.models.temporal.ego_pose import EgoPose
+from htcl.config import load_config
+from htcl.errors import InvalidValueError
 from htcl.visualization import FrameResult, build_frame_result, render_overview
 
-# Steps of a test pipeline that read ground truth, which a user's own images do not have.
-_LABEL_STEPS = ("LoadVoxelLabels", "LoadLidarPoints")
 _INPUT_KEYS = {"left", "right", "calib", "poses", "name"}
 
 
@@ -62,8 +59,8 @@ class HTCLInferencer(BaseInferencer):
         cfg_options: Overrides of config keys.
 
     Raises:
-        FileNotFoundError: If config or checkpoint do not exist.
-        ValueError: If the checkpoint does not fit, or the config has no test pipeline.
+        MissingFileError: If config or checkpoint do not exist.
+        InvalidValueError: If the checkpoint does not fit, or the config has no test_dataloader.
     """
 
     preprocess_kwargs: ClassVar[set] = {"history_stride", "static", "every", "max_frames"}
@@ -76,7 +73,7 @@ class HTCLInferencer(BaseInferencer):
         model: Config | str | Path,
         weights: str | Path | None = None,
         device: str | None = None,
-        scope: str = "mmdet3d",
+        scope: str = "mmengine",
         show_progress: bool = True,
         cfg_options: dict[str, Any] | None = None,
     ) -> None:
@@ -98,34 +95,26 @@ class HTCLInferencer(BaseInferencer):
         return pseudo_collate
 
     def _init_pipeline(self, cfg: Config) -> Compose:
-        """The config's test pipeline, without labels; finds out what the model needs."""
-        dataset = cfg.get("test_dataloader", {}).get("dataset", {})
-        if "pipeline" not in dataset:
-            raise ValueError(
-                "the config has no test_dataloader.dataset.pipeline, which is used here"
+        if "test_dataloader" not in cfg:
+            raise InvalidValueError(
+                f"config {cfg.filename!r} has no test_dataloader, whose data set says how images "
+                "are loaded"
             )
-        pipeline = Compose([s for s in dataset["pipeline"] if s["type"] not in _LABEL_STEPS])
-        temporal = getattr(self.model, "temporal", None)
-        needs_poses = temporal is not None and isinstance(temporal.pose, EgoPose)
-        needs_right = False
-        for step in pipeline.transforms:
-            if isinstance(step, LoadStereoImages):
-                needs_right = step.right
-            elif isinstance(step, LoadCalibrationAndPoses):
-                step.poses = needs_poses
+        dataset = cfg.test_dataloader.dataset
+        inputs = self.model.required_inputs
         self.clips = ClipReader(
-            num_history=0 if temporal is None else temporal.num_history,
-            history_stride=int(dataset.get("history_stride", 5)),
-            needs_right=needs_right,
-            needs_poses=needs_poses,
+            self.model.specification,
+            inputs,
+            num_history=dataset.num_history if "history" in inputs else 0,
+            history_stride=dataset.get("history_stride", 1),
         )
-        return pipeline
+        return Compose(dataset.pipeline)
 
     def _inputs_to_list(self, inputs: Mapping | Sequence[Mapping]) -> list[Mapping[str, Any]]:
         listed = [inputs] if isinstance(inputs, Mapping) else list(inputs)
         for item in listed:
             if not isinstance(item, Mapping) or not {"left", "calib"} <= set(item) <= _INPUT_KEYS:
-                raise ValueError(
+                raise InvalidValueError(
                     f"an input is a dict with left and calib, and optionally right, poses and "
                     f"name; found {sorted(item) if isinstance(item, Mapping) else item!r}"
                 )
@@ -172,7 +161,7 @@ class HTCLInferencer(BaseInferencer):
         """Runs pipeline and model.
 
         Args:
-            samples: Samples for the config's test pipeline.
+            samples: Samples for the config's pipeline.
 
         Returns:
             One prediction a sample.
@@ -236,7 +225,9 @@ class HTCLInferencer(BaseInferencer):
         for pred, picture in zip(preds, pictures, strict=True):
             files = {}
             if out_dir is not None:
-                files = write_outputs(pred.result, out_dir, formats, picture)
+                files = write_outputs(
+                    pred.result, self.model.specification, out_dir, formats, picture
+                )
             summaries.append(
                 pred.data_sample if return_datasample else _summary(pred.result, files)
             )
@@ -293,7 +284,11 @@ class HTCLInferencer(BaseInferencer):
             The stream; its ``step`` takes one frame after another.
         """
         builder = self.clips.builder(calib, history_stride, name)
-        return InferenceStream(self, builder, static)
+
+        def predict(sample: dict[str, Any]) -> FrameResult:
+            return self.predict_samples([sample])[0].result
+
+        return InferenceStream(predict, builder, static)
 
 
 def _summary(result: FrameResult, files: dict[str, str]) -> dict[str, Any]:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
-from typing import Any
 
 import torch
-from mmdet3d.registry import MODELS
-from mmengine.config import ConfigDict
-from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-from htcl.checkpoint.loading import register_checkpoint_loader
+from htcl.checkpoint.fit import load_weights
+from htcl.engine.runner import config_errors
 
 
 def load_model(
-    cfg: Any, checkpoint: str | Path | None, device: torch.device | str = "cpu"
+    cfg: Config, checkpoint: str | Path | None, device: torch.device | str = "cpu"
 ) -> nn.Module:
     """Builds the model of a config, in evaluation mode.
+
+    Pretrained files of its parts (``init_cfg``) are not looked for: the checkpoint has all weights.
 
     Args:
         cfg: A config with the key ``model``.
@@ -31,28 +30,12 @@ def load_model(
         The model.
 
     Raises:
-        FileNotFoundError: If the checkpoint does not exist.
-        ValueError: If the checkpoint does not fit the config; all mismatches are listed.
+        MissingFileError: If the checkpoint does not exist.
+        InvalidValueError: If the config names what does not exist, or the checkpoint does not fit.
     """
-    if checkpoint is not None and not Path(checkpoint).is_file():
-        raise FileNotFoundError(
-            f"checkpoint {str(checkpoint)!r} does not exist; pretrain/README.md says where to get "
-            "or how to train one"
-        )
-    init_default_scope(cfg.get("default_scope", "mmdet3d"))
-    model_cfg = ConfigDict(copy.deepcopy(cfg["model"]))
-    # All weights come from the checkpoint, so none need to be fetched first.
-    for part in model_cfg.values():
-        if isinstance(part, dict):
-            part.pop("init_cfg", None)
-    model = MODELS.build(model_cfg)
+    init_default_scope(cfg.get("default_scope", "mmengine"))
+    with config_errors(cfg):
+        model: nn.Module = MODELS.build(cfg.model)
     if checkpoint is not None:
-        register_checkpoint_loader()
-        try:
-            load_checkpoint(model, str(checkpoint), map_location="cpu", strict=True)
-        except RuntimeError as error:
-            raise ValueError(
-                f"checkpoint {str(checkpoint)!r} does not fit the config:\n{error}\n"
-                "Use the config that the checkpoint was trained with."
-            ) from error
+        load_weights(model, checkpoint, cfg.filename)
     return model.to(device).eval()

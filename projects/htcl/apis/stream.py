@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from htcl.apis.clip_builder import ClipBuilder
 from htcl.apis.frame_source import Frame
+from htcl.errors import InvalidValueError
 from htcl.visualization import FrameResult
-
-if TYPE_CHECKING:
-    from htcl.apis.inferencer import HTCLInferencer
 
 
 class InferenceStream:
     """Takes frames as they come and keeps the history; made by ``HTCLInferencer.stream``.
 
     Args:
-        inferencer: Whose model predicts.
+        predict: Makes the prediction of a sample.
         builder: Makes clips of frames.
         static: The camera does not move, so no poses are needed.
     """
 
-    def __init__(self, inferencer: HTCLInferencer, builder: ClipBuilder, static: bool) -> None:
-        self._inferencer = inferencer
+    def __init__(
+        self,
+        predict: Callable[[dict[str, Any]], FrameResult],
+        builder: ClipBuilder,
+        static: bool,
+    ) -> None:
+        self._predict = predict
         self._builder = builder
         self._static = static
         self._numbers: list[int] = []
@@ -49,12 +53,12 @@ class InferenceStream:
             The prediction with what is needed to draw it.
 
         Raises:
-            ValueError: If something is missing, does not fit, or a frame was lost.
+            InvalidValueError: If something is missing, does not fit, or a frame was lost.
         """
         last = self._numbers[-1] if self._numbers else -1
         number = last + 1 if number is None else int(number)
         if len(self._numbers) > 1 and number - last != last - self._numbers[-2]:
-            raise ValueError(
+            raise InvalidValueError(
                 f"a gap in the history: after frame {last} comes {number}, expected "
                 f"{2 * last - self._numbers[-2]}; start a new stream after a loss"
             )
@@ -68,4 +72,4 @@ class InferenceStream:
         )
         # Only now is the frame part of the history: one that was refused may be given again.
         self._numbers = [*self._numbers[-1:], number]
-        return self._inferencer.predict_samples([sample])[0].result
+        return self._predict(sample)

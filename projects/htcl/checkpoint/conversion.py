@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from mmdet3d.registry import MODELS
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
 from htcl.checkpoint.loading import load_checkpoint_file
@@ -24,7 +22,11 @@ from htcl.checkpoint.released import (
     is_released,
     unwrap_state_dict,
 )
-from htcl.engine.runner import load_config
+from htcl.config import load_config
+from htcl.datasets.specification import build_specification
+from htcl.errors import InvalidValueError
+from htcl.files import atomic_write
+from htcl.geometry import Camera, DepthBins
 
 _VIEW = "img_view_transformer"
 _SWEEP = f"{_VIEW}.temporal_encoder.encoder.backprojector"
@@ -52,18 +54,20 @@ def convert_file(
         A report: what was found, renamed and dropped, and why.
 
     Raises:
-        FileNotFoundError: If a file does not exist.
-        ValueError: If the file is of no known kind or does not fit; every misfit is listed.
+        MissingFileError: If a file does not exist.
+        InvalidValueError: If the file is of no known kind or does not fit; every misfit is listed.
     """
     state = unwrap_state_dict(load_checkpoint_file(source), use_ema)
     if not reverse and not is_released(state) and not is_image_classifier(state):
-        raise ValueError(
+        raise InvalidValueError(
             f"{str(source)!r} is neither a released HTCL checkpoint (img_view_transformer.*) nor "
             f"an mmcls EfficientNet (backbone.layers.*); its first names are {sorted(state)[:5]}. "
             "A checkpoint of this project needs no conversion, except back, with --reverse."
         )
     if reverse and is_released(state):
-        raise ValueError(f"{str(source)!r} has the released names already; leave --reverse out")
+        raise InvalidValueError(
+            f"{str(source)!r} has the released names already; leave --reverse out"
+        )
     cfg = load_config(config)
     network = network_state(cfg)
     if reverse:
@@ -80,17 +84,18 @@ def convert_file(
         backbone = {k.removeprefix("img_"): v for k, v in network.items() if k.startswith(ours)}
         problems = compare_states(converted.state, backbone)
     if problems:
-        raise ValueError(
+        raise InvalidValueError(
             f"{str(source)!r} ({kind}) does not fit {str(config)!r}, {len(problems)} differences:\n"
             + "\n".join(problems)
         )
-    _save({"state_dict": converted.state, "meta": {"converted_from": kind}}, Path(target))
+    with atomic_write(target) as file:
+        torch.save({"state_dict": converted.state, "meta": {"converted_from": kind}}, file)
     return _report(kind, source, target, converted)
 
 
 def network_state(cfg: Config) -> dict[str, Tensor]:
     """Names and shapes of a config's network: its state dict, untrained."""
-    init_default_scope(cfg.get("default_scope", "mmdet3d"))
+    init_default_scope(cfg.default_scope)
     return MODELS.build(cfg.model).state_dict()
 
 
@@ -104,24 +109,27 @@ def released_constants(cfg: Config) -> dict[str, Tensor]:
         ``dx``, ``bx``, ``nx``, ``frustum``, the pixel grid of the plane sweep, and zeros for the
         pose network's classification layer, which nothing uses.
     """
-    init_default_scope(cfg.get("default_scope", "mmdet3d"))
-    view = MODELS.build(cfg.model.view_transformer)
-    size, lower = torch.tensor(view.grid.size), torch.tensor(view.grid.lower)
+    view = cfg.model.view_transformer
+    grid = build_specification(cfg.specification).grid.resized(view.voxel_size)
+    size, lower = torch.tensor(grid.voxel_size), torch.tensor(grid.origin)
+    depths = DepthBins.build(cfg.depth_bins).values()
+    height, width = cfg.input_size
+    eye = torch.eye(4)
+    camera = Camera(eye, eye, torch.eye(3), eye, (height, width), cfg.pixels)
     # The released sweep works on a map of a quarter of the image size.
-    height, width = (length // 4 for length in view.input_size)
     rows, columns = torch.meshgrid(
-        torch.arange(height, dtype=torch.float32),
-        torch.arange(width, dtype=torch.float32),
+        torch.arange(height // 4, dtype=torch.float32),
+        torch.arange(width // 4, dtype=torch.float32),
         indexing="ij",
     )
-    planes = cfg.model.temporal.get("num_planes") or view.depth_bins.num
+    planes = cfg.model.temporal.get("num_planes") or len(depths)
     return {
         f"{_VIEW}.dx": size,
         f"{_VIEW}.bx": lower + size / 2,
-        f"{_VIEW}.nx": torch.tensor(view.grid.shape, dtype=torch.float32),
-        f"{_VIEW}.frustum": view.frustum().float(),
+        f"{_VIEW}.nx": torch.tensor(grid.shape, dtype=torch.float32),
+        f"{_VIEW}.frustum": camera.frustum((height // 8, width // 8), depths).float(),
         f"{_SWEEP}.id_coords": torch.stack([columns, rows]),
-        f"{_SWEEP}.ones": torch.ones(planes, 1, height * width),
+        f"{_SWEEP}.ones": torch.ones(planes, 1, rows.numel()),
         f"{_CLASSIFIER}.weight": torch.zeros(1000, 512),
         f"{_CLASSIFIER}.bias": torch.zeros(1000),
     }
@@ -145,17 +153,6 @@ def _compare_constants(state: Mapping[str, Tensor], constants: Mapping[str, Tens
                 f"wrong constant: {key} differs from the config's geometry by {difference:.4g}"
             )
     return lines
-
-
-def _save(content: dict, target: Path) -> None:
-    """Writes under another name first, so that a broken run leaves no broken file."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".part")
-    try:
-        torch.save(content, partial)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _report(kind: str, source: str | Path, target: str | Path, converted: ConvertedState) -> str:

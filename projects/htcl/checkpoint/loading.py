@@ -17,7 +17,10 @@ from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
 
 from htcl.checkpoint.released import convert_released, is_released, unwrap_state_dict
+from htcl.errors import InvalidValueError, MissingFileError
 
+# Weights that once lay elsewhere in our network, with their present place.
+_MOVED = re.compile(r"\bhead\.point_supervision\."), "point_head."
 _STATISTICS = ("min", "max", "mean", "current")
 
 
@@ -53,21 +56,21 @@ def load_checkpoint_file(path: str | Path, map_location: Any = "cpu") -> dict[st
         map_location: As for :func:`torch.load`.
 
     Returns:
-        The file's content.
+        The file's content. Weights of our own older files have their present names.
 
     Raises:
-        FileNotFoundError: If the file does not exist.
-        ValueError: If the file is no checkpoint, or holds anything but tensors, plain containers
-            and mmengine's logged values.
+        MissingFileError: If the file does not exist.
+        InvalidValueError: If the file is no checkpoint, or holds anything but tensors, plain
+            containers and mmengine's logged values.
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f"checkpoint {str(path)!r} does not exist")
+        raise MissingFileError(f"checkpoint {str(path)!r} does not exist")
     try:
         with torch.serialization.safe_globals([*_NUMPY_CLASSES, *_MMENGINE_CLASSES]):
             content = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(
+        raise InvalidValueError(
             f"{str(path)!r} is refused: it holds objects other than tensors and plain containers "
             f"({_culprit(error)}), and loading those could run foreign code. Ask its author for a "
             "file with the state dict alone."
@@ -75,13 +78,28 @@ def load_checkpoint_file(path: str | Path, map_location: Any = "cpu") -> dict[st
     except (RuntimeError, EOFError, LookupError, ValueError) as error:
         # torch's message goes on with advice to load the file without the check.
         reason = str(error).split(" In PyTorch")[0] or type(error).__name__
-        raise ValueError(f"{str(path)!r} is not a readable checkpoint: {reason}") from error
+        raise InvalidValueError(f"{str(path)!r} is not a readable checkpoint: {reason}") from error
     if not isinstance(content, dict):
-        raise ValueError(
+        raise InvalidValueError(
             f"{str(path)!r} holds a {type(content).__name__}; expected a dict of tensors or a "
             "checkpoint with a 'state_dict'"
         )
-    return content
+    return _with_present_names(content)
+
+
+def _with_present_names(content: dict[str, Any]) -> dict[str, Any]:
+    pattern, place = _MOVED
+
+    def renamed(state: dict[str, Any]) -> dict[str, Any]:
+        return {
+            pattern.sub(place, key) if isinstance(key, str) else key: value
+            for key, value in state.items()
+        }
+
+    for name in ("state_dict", "ema_state_dict"):
+        if isinstance(content.get(name), dict):
+            content[name] = renamed(content[name])
+    return renamed(content)
 
 
 def _culprit(error: Exception) -> str:
@@ -103,6 +121,9 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
         no rule knows keep their names, so that mmengine lists them with all other misfits.
     """
     content = load_checkpoint_file(filename, map_location)
+    if isinstance(content.get("meta"), dict):
+        # mmengine would run this text as Python when a run is resumed.
+        content["meta"].pop("config", None)
     state = unwrap_state_dict(content)
     if not is_released(state):
         return content

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from htcl.checkpoint.loading import load_checkpoint_file
 from htcl.checkpoint.released import unwrap_state_dict
+from htcl.datasets.specification import build_specification
+from htcl.errors import InvalidValueError
+from htcl.files import atomic_write
 
 # Rows of the card: key of SSCMetric, words.
 _SCORES = {
@@ -31,12 +34,12 @@ def halve(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         state: Tensors by name.
 
     Raises:
-        ValueError: If a weight does not fit into float16; all such names are listed.
+        InvalidValueError: If a weight does not fit into float16; all such names are listed.
     """
     small = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
     broken = [k for k, v in small.items() if v.is_floating_point() and not v.isfinite().all()]
     if broken:
-        raise ValueError(
+        raise InvalidValueError(
             f"not finite in float16 (largest number 65504): {', '.join(broken)}; a training that "
             "diverged, or weights that need float32"
         )
@@ -54,16 +57,43 @@ def publish(source: str | Path, target: str | Path) -> dict[str, Any]:
         What the checkpoint knows of its training: ``iter`` and ``seed``, where it says so.
 
     Raises:
-        FileNotFoundError: If the source does not exist.
-        ValueError: If a weight does not fit into float16.
+        MissingFileError: If the source does not exist.
+        InvalidValueError: If a weight does not fit into float16.
     """
     checkpoint = load_checkpoint_file(source)
     meta = checkpoint.get("meta") or {}
     known = {key: meta[key] for key in ("iter", "seed") if key in meta}
-    target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"state_dict": halve(unwrap_state_dict(checkpoint)), "meta": known}, target)
+    state = halve(unwrap_state_dict(checkpoint))
+    with atomic_write(target) as file:
+        torch.save({"state_dict": state, "meta": known}, file)
     return known
+
+
+def sequences_of(dataset: Mapping[str, Any]) -> tuple[str, ...]:
+    """The sequences of a data set's config: those that it lists, else those of its split."""
+    listed = dataset.get("sequences")
+    if listed is None:
+        return build_specification(dataset["specification"]).splits[dataset["split"]]
+    # --cfg-options makes numbers of 08 and 00.
+    names = [listed] if isinstance(listed, str | int) else listed
+    return tuple(str(name).zfill(2) for name in names)
+
+
+def check_not_trained_on(cfg: Config) -> None:
+    """Checks that the scores of a card are not those of its training data.
+
+    Raises:
+        InvalidValueError: If a sequence is trained on and scored.
+    """
+    trained, scored = (
+        set(sequences_of(loader.dataset)) for loader in (cfg.train_dataloader, cfg.test_dataloader)
+    )
+    both = sorted(trained & scored)
+    if both:
+        raise InvalidValueError(
+            f"config {cfg.filename!r} trains on and scores the sequences {', '.join(both)}; score "
+            "others: --cfg-options test_dataloader.dataset.sequences=..."
+        )
 
 
 def card(
@@ -78,7 +108,7 @@ def card(
         size: Bytes of the file.
         command: What trains and publishes it.
     """
-    train, val = cfg.train_dataloader, cfg.test_dataloader
+    train, test = cfg.train_dataloader, cfg.test_dataloader
     name = Path(cfg.filename).as_posix()
     facts = {
         "config": f"`{name[name.rfind('projects/configs') :]}`",
@@ -86,14 +116,14 @@ def card(
         "training": f"{meta.get('iter', '?')} steps of {train.batch_size} sample(s), "
         f"seed {meta.get('seed', '?')}",
         "training data": f"{train.dataset.data_root}, sequences "
-        f"{', '.join(train.dataset.sequences)}",
-        "scored on": f"sequences {', '.join(val.dataset.sequences)}, not trained on",
+        f"{', '.join(sequences_of(train.dataset))}",
+        "scored on": f"sequences {', '.join(sequences_of(test.dataset))}, not trained on",
         "file": f"weights in float16, {size / 1e6:.2f} MB",
     }
     lines = ["| | |", "| --- | --- |"]
     lines += [f"| {title} | {fact} |" for title, fact in facts.items()]
     lines += ["", "| score | % |", "| --- | --- |"]
-    lines += [f"| {words} | {metrics[key]:.2f} |" for key, words in _SCORES.items()]
-    classes = [key for key in metrics if key.startswith("IoU_")]
-    lines += [f"| IoU {key.removeprefix('IoU_')} | {metrics[key]:.2f} |" for key in classes]
+    scores = {key: words for key, words in _SCORES.items() if key in metrics}
+    scores |= {key: f"IoU {key[4:]}" for key in metrics if key.startswith("IoU_")}
+    lines += [f"| {words} | {metrics[key]:.2f} |" for key, words in scores.items()]
     return "\n".join(lines) + "\n"

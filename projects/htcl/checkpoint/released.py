@@ -11,6 +11,7 @@ from torch import Tensor
 
 from htcl.checkpoint import released_depth, released_temporal, released_voxel
 from htcl.checkpoint.key_rules import KeyRenamer, KeyRule
+from htcl.errors import InvalidValueError
 
 RULES: list[KeyRule] = [*released_depth.RULES, *released_temporal.RULES, *released_voxel.RULES]
 DROPPED: dict[str, str] = {
@@ -61,7 +62,7 @@ def unwrap_state_dict(content: Mapping[str, Any], use_ema: bool = False) -> dict
         Tensors by name, without wrapper prefixes and without ``ema_`` copies.
 
     Raises:
-        ValueError: If averages are asked for and the file has none.
+        InvalidValueError: If averages are asked for and the file has none.
     """
     nested = (content[key] for key in _CONTAINER_KEYS if isinstance(content.get(key), Mapping))
     found: Mapping[str, Any] = next(nested, content)
@@ -77,7 +78,7 @@ def unwrap_state_dict(content: Mapping[str, Any], use_ema: bool = False) -> dict
         # Buffers (running statistics) are not averaged and have no copy.
         return {k: tensors.get(_AVERAGE_PREFIX + k.replace(".", "_"), v) for k, v in state.items()}
     if use_ema and "ema_state_dict" not in content:
-        raise ValueError(
+        raise InvalidValueError(
             "the checkpoint holds no moving averages (neither 'ema_' entries nor an "
             "'ema_state_dict'); leave --ema out"
         )

@@ -27,10 +27,10 @@ RULES: list[KeyRule] = [
     KeyRule(f"{_HEAD}.occ_convs.0.0", "head.stem.conv"),
     KeyRule(f"{_HEAD}.occ_convs.0.1", "head.stem.gn"),
     KeyRule(f"{_HEAD}.occ_convs.0.3", "head.classifier"),
-    KeyRule(f"{_HEAD}.img_feat_reduce", "head.point_supervision.image_proj"),
-    KeyRule(f"{_HEAD}.point_soft_weights", "head.point_supervision.mixing"),
-    KeyRule(f"{_HEAD}.point_occ_mlp.fc1", "head.point_supervision.classifier.0"),
-    KeyRule(f"{_HEAD}.point_occ_mlp.fc2", "head.point_supervision.classifier.2"),
+    KeyRule(f"{_HEAD}.img_feat_reduce", "point_head.image_proj"),
+    KeyRule(f"{_HEAD}.point_soft_weights", "point_head.mixing"),
+    KeyRule(f"{_HEAD}.point_occ_mlp.fc1", "point_head.classifier.0"),
+    KeyRule(f"{_HEAD}.point_occ_mlp.fc2", "point_head.classifier.2"),
 ]
 
 # Every released entry of these parts has a place in our model.

@@ -1,4 +1,4 @@
-"""SemanticKITTI data: files, labels, calibration, the data set and its transforms.
+"""Data sets: specifications, files, labels, calibration, samples and their transforms.
 
-Nothing is imported here: ``labels`` and the file readers serve tools that should start fast.
+Nothing is imported here: the file readers serve tools that should start fast.
 """

@@ -12,20 +12,37 @@ from pathlib import Path
 
 import numpy as np
 
+from htcl.errors import InvalidValueError, MissingFileError
+
 _KEYS = ("P0", "P1", "P2", "P3", "Tr")
 _VALUES = 12
+# Networks calculate in 32 bits.
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def _read_lines(path: str | Path, what: str) -> list[str]:
+    """Reads a text file, as any editor saves it: with or without a byte order mark, CRLF or LF."""
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path}: {what} file not found")
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InvalidValueError(f"{path}: {what} file is no text: {error}") from None
 
 
 def _to_matrix(values: list[str], where: str) -> np.ndarray:
     """Makes a (4, 4) float64 matrix of the 12 numbers of its first three rows."""
     if len(values) != _VALUES:
-        raise ValueError(f"{where}: {len(values)} values, expected {_VALUES} (a 3x4 matrix)")
+        raise InvalidValueError(f"{where}: {len(values)} values, expected {_VALUES} (a 3x4 matrix)")
     try:
         rows = np.array([float(value) for value in values]).reshape(3, 4)
     except ValueError as error:
-        raise ValueError(f"{where}: not a number: {error}") from None
-    if not np.isfinite(rows).all():
-        raise ValueError(f"{where}: values must be finite, found {' '.join(values)}")
+        raise InvalidValueError(f"{where}: not a number: {error}") from None
+    if not (np.abs(rows) <= _LARGEST).all():
+        raise InvalidValueError(
+            f"{where}: values must be finite and fit into 32 bits, found {' '.join(values)}"
+        )
     return np.vstack([rows, (0.0, 0.0, 0.0, 1.0)])
 
 
@@ -34,7 +51,7 @@ def _check_rigid(matrix: np.ndarray, where: str) -> None:
     error = np.abs(rotation @ rotation.T - np.eye(3)).max()
     # Files carry six or more digits; 1e-3 passes every real file and refuses mixed-up rows.
     if error > 1e-3 or np.linalg.det(rotation) < 0:
-        raise ValueError(
+        raise InvalidValueError(
             f"{where}: the 3x3 part is not a rotation (deviation {error:.3g}); "
             "expected a rigid 3x4 transform"
         )
@@ -68,29 +85,26 @@ class KittiCalibration:
                 ignored.
 
         Raises:
-            FileNotFoundError: If the file is absent.
-            KeyError: If a key is missing.
-            ValueError: If a line has the wrong number of values, or is no sound calibration.
+            MissingFileError: If the file is absent.
+            InvalidValueError: If a key is missing, or a line has the wrong number of values, or is
+                no sound calibration.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: calibration file not found")
         lines: dict[str, list[str]] = {}
-        for line in path.read_text().splitlines():
+        for line in _read_lines(path, "calibration"):
             key, colon, rest = line.partition(":")
             if colon:
                 lines[key.strip()] = rest.split()
         missing = [key for key in _KEYS if key not in lines]
         if missing:
-            raise KeyError(
+            raise InvalidValueError(
                 f"{path}: calibration lacks {', '.join(missing)}; "
                 f"found {', '.join(lines) or 'no key'}. "
                 "Use calib.txt of the KITTI odometry calibration download (it holds P0-P3 and Tr)."
             )
         matrices = {key: _to_matrix(lines[key], f"{path}: {key}") for key in _KEYS}
         for key in _KEYS[:4]:
-            if matrices[key][0, 0] <= 0 or matrices[key][1, 1] <= 0:
-                raise ValueError(
+            if not (np.float32(np.diag(matrices[key])[:2]) > 0).all():
+                raise InvalidValueError(
                     f"{path}: {key}: focal lengths must be positive, "
                     f"found {matrices[key][0, 0]} and {matrices[key][1, 1]}"
                 )
@@ -103,24 +117,9 @@ class KittiCalibration:
         return np.linalg.inv(self.camera_from_lidar)
 
     @property
-    def intrinsics_left(self) -> np.ndarray:
-        """(4, 4) P2: the left colour camera, original pixels, fourth column kept."""
-        return self.p2
-
-    @property
-    def intrinsics_right(self) -> np.ndarray:
-        """(4, 4) P3: the right colour camera, original pixels, fourth column kept."""
-        return self.p3
-
-    @property
     def focal_baseline(self) -> float:
         """Focal length times colour baseline, pixel metres: disparity = this / depth."""
         return float(self.p2[0, 3] - self.p3[0, 3])
-
-    @property
-    def left_pixel_from_lidar(self) -> np.ndarray:
-        """(4, 4) lidar point -> homogeneous pixel (u*d, v*d, d, 1) of the left colour image."""
-        return self.p2 @ self.camera_from_lidar
 
 
 def read_poses(path: str | Path) -> np.ndarray:
@@ -133,20 +132,19 @@ def read_poses(path: str | Path) -> np.ndarray:
         (N, 4, 4) float64 ``world_from_camera``.
 
     Raises:
-        FileNotFoundError: If the file is absent.
-        ValueError: If it is empty, or a line is no rigid 3x4 matrix; the line is named.
+        MissingFileError: If the file is absent.
+        InvalidValueError: If it is empty, or a line is no rigid 3x4 matrix; the line is named.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: pose file not found")
     poses = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(_read_lines(path, "pose"), start=1):
         if line.strip():
             pose = _to_matrix(line.split(), f"{path}: line {number}")
             _check_rigid(pose, f"{path}: line {number}")
             poses.append(pose)
     if not poses:
-        raise ValueError(f"{path}: no pose in the file, expected one line of 12 numbers a frame")
+        raise InvalidValueError(
+            f"{path}: no pose in the file, expected one line of 12 numbers a frame"
+        )
     return np.stack(poses)
 
 
@@ -161,18 +159,3 @@ def lidar_poses(camera_poses: np.ndarray, calibration: KittiCalibration) -> np.n
         (N, 4, 4) float64 ``world_from_lidar``; the world is the lidar frame of frame 0.
     """
     return calibration.lidar_from_camera @ camera_poses @ calibration.camera_from_lidar
-
-
-def relative_motion(camera_poses: np.ndarray, current: int, frames: list[int]) -> np.ndarray:
-    """Motion from each of some frames to the current one.
-
-    Args:
-        camera_poses: (N, 4, 4) ``world_from_camera``.
-        current: Index of the current frame.
-        frames: T frame indices.
-
-    Returns:
-        (T, 4, 4) float64 ``current_from_frame``: a static point in camera-0 coordinates at a frame
-        -> at the current frame.
-    """
-    return np.linalg.inv(camera_poses[current]) @ camera_poses[list(frames)]

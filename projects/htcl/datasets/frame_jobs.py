@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
+
+from htcl.errors import UserError
 
 _CHUNKS_PER_PROCESS = 4
 _LONGEST_CHUNK = 16
@@ -20,16 +22,16 @@ class JobResult(NamedTuple):
     Attributes:
         job: What was given to the function.
         value: What the function returned, None if it failed.
-        error: Kind and text of the failure, None if there was none.
+        error: What went wrong, None if nothing did.
     """
 
-    job: object
-    value: object
+    job: Any
+    value: Any
     error: str | None
 
 
 def run_jobs(
-    function: Callable, jobs: Sequence, processes: int = 1, description: str = ""
+    function: Callable[[Any], Any], jobs: Sequence[Any], processes: int = 1, description: str = ""
 ) -> list[JobResult]:
     """Calls ``function(job)`` for every job, with a progress bar.
 
@@ -58,10 +60,11 @@ def run_jobs(
         return list(tqdm(results, total=len(jobs), desc=description, unit="frame"))
 
 
-def _guarded(function: Callable, job: object) -> JobResult:
+def _guarded(function: Callable[[Any], Any], job: Any) -> JobResult:
     try:
         return JobResult(job, function(job), None)
+    except UserError as error:
+        return JobResult(job, None, str(error))
     # Whatever is wrong with one frame must not cost the others.
     except Exception as error:
-        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-        return JobResult(job, None, f"{type(error).__name__}: {text}")
+        return JobResult(job, None, f"{type(error).__name__}: {error}")

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from htcl.errors import InvalidValueError, MissingFileError
 
 ROOT_VARIABLE = "SEMANTICKITTI_ROOT"
 
-# The official splits; the test sequences have no labels.
-SPLITS = {
-    "train": ("00", "01", "02", "03", "04", "05", "06", "07", "09", "10"),
-    "val": ("08",),
-    "trainval": ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10"),
-    "test": ("11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21"),
-}
-
-# Folder of each kind of per-frame file inside a sequence folder, and the suffix of the files.
+# Folder of each kind of per-frame file inside a sequence folder, and the suffixes that the files
+# may have, the official one first.
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 _FRAME_FILES = {
-    "image_2": ("image_2", ".png"),
-    "image_3": ("image_3", ".png"),
-    "velodyne": ("velodyne", ".bin"),
-    "point_labels": ("labels", ".label"),
-    "voxel_bin": ("voxels", ".bin"),
-    "voxel_labels": ("voxels", ".label"),
-    "voxel_invalid": ("voxels", ".invalid"),
-    "voxel_occluded": ("voxels", ".occluded"),
+    "image_2": ("image_2", _IMAGE_SUFFIXES),
+    "image_3": ("image_3", _IMAGE_SUFFIXES),
+    "velodyne": ("velodyne", (".bin",)),
+    "point_labels": ("labels", (".label",)),
+    "voxel_bin": ("voxels", (".bin",)),
+    "voxel_labels": ("voxels", (".label",)),
+    "voxel_invalid": ("voxels", (".invalid",)),
+    "voxel_occluded": ("voxels", (".occluded",)),
 }
 
 # Below a root, the folder that holds the sequences is the first of these that exists.
@@ -60,8 +57,8 @@ class KittiLayout:
             ``sequences`` folder.
 
     Raises:
-        ValueError: If neither ``data_root`` nor the environment variable is given.
-        FileNotFoundError: If a root does not exist, or the main one holds no sequences.
+        InvalidValueError: If neither ``data_root`` nor the environment variable is given.
+        MissingFileError: If a root does not exist, or the main one holds no sequences.
     """
 
     def __init__(
@@ -76,7 +73,7 @@ class KittiLayout:
             data_root = os.environ.get(ROOT_VARIABLE)
             source = f"environment variable {ROOT_VARIABLE}"
         if not data_root:
-            raise ValueError(
+            raise InvalidValueError(
                 f"no data root: set the config key data_root or the environment variable "
                 f"{ROOT_VARIABLE} to the folder that holds the SemanticKITTI sequences"
             )
@@ -102,11 +99,11 @@ class KittiLayout:
     @staticmethod
     def _sequence_parent(root: Path, source: str) -> Path:
         if not root.is_dir():
-            raise FileNotFoundError(f"{root}: folder not found (from {source})")
+            raise MissingFileError(f"{root}: folder not found (from {source})")
         parent = _find_parent(root)
         if parent is None:
             searched = ", ".join(str(root / name) for name in _SEQUENCE_PARENTS)
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"{root}: no sequence folder such as 00 or 08 found (from {source}); "
                 f"searched {searched}"
             )
@@ -131,31 +128,37 @@ class KittiLayout:
 
         Raises:
             KeyError: If the kind is unknown.
-            FileNotFoundError: If no root has the folder; lists what was searched.
+            MissingFileError: If no root has the folder; lists what was searched.
         """
-        if kind not in _FRAME_FILES:
-            raise KeyError(f"unknown kind of file {kind!r}, expected one of {sorted(_FRAME_FILES)}")
+        searched = self._folders(sequence, kind)
         name = _FRAME_FILES[kind][0]
-        searched = [parent / sequence / name for parent in self._parents(kind)]
         return _first(searched, Path.is_dir, f"sequence {sequence}: no folder {name!r}")
-
-    def file(self, sequence: str, kind: str, frame: str) -> Path:
-        """Builds the path of a file in the folder that :meth:`folder` finds; it may be missing."""
-        return self.folder(sequence, kind) / f"{frame}{_FRAME_FILES[kind][1]}"
 
     def default_folder(self, sequence: str, kind: str) -> Path:
         """Builds the path where a folder would be written: in the root meant for its kind."""
-        return self._parents(kind)[0] / sequence / _FRAME_FILES[kind][0]
+        return self._folders(sequence, kind)[0]
 
-    def frames(self, sequence: str, kind: str) -> list[str]:
-        """Lists the frames that have a kind of file, sorted, such as ``["000000", "000005"]``."""
-        suffix = _FRAME_FILES[kind][1]
-        names = os.listdir(self.folder(sequence, kind))
-        return sorted(
-            name.removesuffix(suffix)
-            for name in names
-            if name.endswith(suffix) and name.removesuffix(suffix).isdigit()
-        )
+    def frames(self, sequence: str, kind: str) -> dict[str, Path]:
+        """Lists the files of a kind by frame, such as ``"000005"``, in the order of the frames.
+
+        Raises:
+            MissingFileError: If there is no such folder.
+        """
+        return _list_files(self.folder(sequence, kind), kind)
+
+    def files(self, sequence: str, kind: str, frames: Iterable[str]) -> dict[str, Path]:
+        """Builds the path of a file for each frame; it may be missing, as may the folder."""
+        folders = self._folders(sequence, kind)
+        folder = next(filter(Path.is_dir, folders), folders[0])
+        found = _list_files(folder, kind) if folder.is_dir() else {}
+        suffix = next(iter(found.values())).suffix if found else _FRAME_FILES[kind][1][0]
+        return {frame: found.get(frame, folder / f"{frame}{suffix}") for frame in frames}
+
+    def _folders(self, sequence: str, kind: str) -> list[Path]:
+        """Lists where the folder of a kind may be, best first."""
+        if kind not in _FRAME_FILES:
+            raise KeyError(f"unknown kind of file {kind!r}, expected one of {sorted(_FRAME_FILES)}")
+        return [parent / sequence / _FRAME_FILES[kind][0] for parent in self._parents(kind)]
 
     def calibration(self, sequence: str) -> Path:
         """Finds ``calib.txt`` of a sequence."""
@@ -182,12 +185,21 @@ def _find_parent(root: Path) -> Path | None:
     return None
 
 
+def _list_files(folder: Path, kind: str) -> dict[str, Path]:
+    names = os.listdir(folder)
+    found: dict[str, Path] = {}
+    # The official suffix comes last and wins.
+    for suffix in reversed(_FRAME_FILES[kind][1]):
+        found |= {n.removesuffix(suffix): folder / n for n in names if n.endswith(suffix)}
+    return {frame: found[frame] for frame in sorted(found) if frame.isdigit()}
+
+
 def _is_sequence(path: Path) -> bool:
     return path.name.isdigit() and path.is_dir()
 
 
-def _first(searched: list[Path], test, message: str) -> Path:
+def _first(searched: list[Path], test: Callable[[Path], bool], message: str) -> Path:
     for path in searched:
         if test(path):
             return path
-    raise FileNotFoundError(f"{message}; searched {', '.join(str(path) for path in searched)}")
+    raise MissingFileError(f"{message}; searched {', '.join(str(path) for path in searched)}")

@@ -9,43 +9,45 @@ from pathlib import Path
 
 import numpy as np
 
+from htcl.errors import InvalidValueError, MissingFileError
+
 _POINT_BYTES = 16
 _LABEL_BYTES = 4
 
 
-def read_scan(path: str | Path | None) -> np.ndarray:
+def read_scan(path: str | Path) -> np.ndarray:
     """Reads a scan.
 
     Args:
-        path: The file; None (no such folder) is reported as missing.
+        path: The file.
 
     Returns:
         (N, 4) float32: x, y, z in the lidar frame, metres, and remission.
 
     Raises:
-        FileNotFoundError: If the file is absent.
-        ValueError: If its size is not a multiple of 16 bytes, or a coordinate is not finite.
+        MissingFileError: If the file is absent.
+        InvalidValueError: If its size is not a multiple of 16 bytes, or a coordinate is not finite.
     """
     path = _existing(path, "lidar scan")
     found = path.stat().st_size
     if found % _POINT_BYTES:
-        raise ValueError(
+        raise InvalidValueError(
             f"{path}: lidar scan has {found} bytes, expected a multiple of {_POINT_BYTES} "
             "(4 float32 a point)"
         )
     points = np.fromfile(path, dtype="<f4").reshape(-1, 4)
     if not np.isfinite(points[:, :3]).all():
-        raise ValueError(f"{path}: lidar scan holds coordinates that are not finite")
+        raise InvalidValueError(f"{path}: lidar scan holds coordinates that are not finite")
     return points
 
 
 def read_point_labels(
-    path: str | Path | None, num_points: int, scan_path: str | Path = "the scan"
+    path: str | Path, num_points: int, scan_path: str | Path = "the scan"
 ) -> np.ndarray:
     """Reads the labels of a scan.
 
     Args:
-        path: The file; None (no such folder) is reported as missing.
+        path: The file.
         num_points: N of the scan.
         scan_path: File of the scan, for the error message.
 
@@ -53,23 +55,21 @@ def read_point_labels(
         (N,) uint32: class in the low 16 bits, instance in the high 16 bits.
 
     Raises:
-        FileNotFoundError: If the file is absent.
-        ValueError: If it has not one label a point.
+        MissingFileError: If the file is absent.
+        InvalidValueError: If it has not one label a point.
     """
     path = _existing(path, "point label")
     found = path.stat().st_size
     if found != num_points * _LABEL_BYTES:
-        raise ValueError(
+        raise InvalidValueError(
             f"{path}: point label file has {found} bytes, expected {num_points * _LABEL_BYTES} "
             f"(one uint32 for each of the {num_points} points of {scan_path})"
         )
     return np.fromfile(path, dtype="<u4")
 
 
-def _existing(path: str | Path | None, what: str) -> Path:
-    if path is None:
-        raise FileNotFoundError(f"a {what} file is needed, but the sequence has no folder for it")
+def _existing(path: str | Path, what: str) -> Path:
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: {what} file not found")
+        raise MissingFileError(f"{path}: {what} file not found")
     return path

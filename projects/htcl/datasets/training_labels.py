@@ -1,6 +1,6 @@
-"""Training labels from the official voxel files, at full and at coarser resolution.
+"""Training labels from the official voxel files, and labels on another grid.
 
-Shape letters: X front, Y left, Z up (voxels).
+Shape letters: X front, Y left, Z up (voxels), K class.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from htcl.datasets.labels import IGNORE_INDEX, NUM_CLASSES, raw_to_train
+from htcl.datasets.specification import DatasetSpecification
+from htcl.errors import InvalidValueError
+from htcl.geometry import VoxelGrid
 
-# Edge of the block that one voxel of a scale stands for.
+# Edge of the block that one voxel of a ready label file stands for, by the name of its scale.
 SCALES = {"1_1": 1, "1_2": 2, "1_8": 8}
 
 # A block is a matter of empty against unknown if more than this share of it is either.
@@ -19,42 +21,93 @@ _UNLABELLED_SHARE = 0.95
 
 
 def make_training_label(
-    raw: np.ndarray, invalid: np.ndarray, strict: bool = True, source: str | Path | None = None
+    raw: np.ndarray,
+    invalid: np.ndarray,
+    specification: DatasetSpecification,
+    strict: bool = True,
+    source: str | Path | None = None,
 ) -> np.ndarray:
     """Applies the official learning map and the invalid mask.
 
     Args:
         raw: (X, Y, Z) raw ids of a ``.label`` file.
         invalid: (X, Y, Z) bool of the ``.invalid`` file.
+        specification: What the ids mean.
         strict: Refuse ids outside the learning map.
         source: File that the ids come from, for the error message.
 
     Returns:
-        (X, Y, Z) uint8: 0 empty, 1-19 classes, 255 not scored.
+        (X, Y, Z) uint8 training ids.
 
     Raises:
-        ValueError: If the shapes differ, or if ``strict`` and an id is unknown.
+        ValueError: If the shapes differ.
+        InvalidValueError: If ``strict`` and an id is unknown.
     """
     if raw.shape != invalid.shape:
         raise ValueError(
             f"{source or 'labels'}: shape {raw.shape} differs from the mask's {invalid.shape}"
         )
-    labels = raw_to_train(raw, strict=strict, source=source)
-    labels[invalid] = IGNORE_INDEX
+    labels = specification.voxels_from_raw(raw, strict=strict, source=source)
+    labels[invalid] = specification.ignore_index
     return labels
 
 
-def downsample_labels(labels: np.ndarray, factor: int) -> np.ndarray:
+def label_window(stored: VoxelGrid, grid: VoxelGrid) -> tuple[tuple[slice, slice, slice], int]:
+    """Finds a grid in the one that labels are stored on.
+
+    Returns:
+        The part of the stored array (X, Y, Z) that ``grid`` covers, and the number of stored voxels
+        along an edge of its voxels.
+
+    Raises:
+        InvalidValueError: If ``grid`` is not made of whole blocks of stored voxels.
+    """
+    ratio = np.divide(grid.voxel_size, stored.voxel_size)
+    start = np.subtract(grid.origin, stored.origin) / stored.voxel_size
+    edge, first = round(ratio[0]), np.rint(start).astype(int)
+    last = first + edge * np.array(grid.shape)
+    whole = max(np.abs(ratio - edge).max(), np.abs(start - first).max()) < 1e-3
+    if not whole or edge < 1 or first.min() < 0 or (last > stored.shape).any():
+        raise InvalidValueError(
+            f"the labels of {stored} cannot be turned into {grid}: give a grid of the same voxels, "
+            "or of blocks of 2, 4, 8, ... of them along each edge, that begins at a corner of a "
+            "stored voxel and lies inside the stored grid (key `specification.grid`)"
+        )
+    x, y, z = (slice(int(low), int(high)) for low, high in zip(first, last, strict=True))
+    return (x, y, z), edge
+
+
+def fit_labels(labels: np.ndarray, specification: DatasetSpecification) -> np.ndarray:
+    """Cuts stored labels to the grid of the specification, and pools them if it is coarser.
+
+    Args:
+        labels: Training ids on ``specification.stored_grid``, uint8.
+        specification: Says both grids.
+
+    Returns:
+        Training ids on ``specification.grid``, uint8.
+
+    Raises:
+        InvalidValueError: If the grids do not fit together.
+    """
+    window, edge = label_window(specification.stored_grid, specification.grid)
+    return downsample_labels(labels[window], edge, specification)
+
+
+def downsample_labels(
+    labels: np.ndarray, factor: int, specification: DatasetSpecification
+) -> np.ndarray:
     """Pools labels over blocks of ``factor`` voxels a side by majority.
 
     The rule is the one of the MonoScene family (A.-Q. Cao and R. de Charette, "MonoScene: Monocular
     3D Semantic Scene Completion", CVPR 2022), in our words: if more than 95 % of a block is empty
-    or not scored, the more frequent of the two is taken (255 if equal); otherwise the most frequent
-    of the classes 1-19 in the block, the smallest if equal.
+    or not scored, the more frequent of the two is taken (not scored if equal); otherwise the most
+    frequent of the other classes in the block, the smallest if equal.
 
     Args:
         labels: (X, Y, Z) uint8 training ids.
         factor: Edge of a block; must divide X, Y and Z.
+        specification: Says which classes there are.
 
     Returns:
         (X / factor, Y / factor, Z / factor) uint8.
@@ -72,20 +125,21 @@ def downsample_labels(labels: np.ndarray, factor: int) -> np.ndarray:
     result = blocks[:, 0].copy()
     # Most blocks are all empty or all unknown; only the others need to be counted.
     mixed = np.flatnonzero((blocks != blocks[:, :1]).any(axis=1))
-    result[mixed] = _majority(blocks[mixed])
+    result[mixed] = _majority(blocks[mixed], specification)
     return result.reshape(x, y, z)
 
 
-def _majority(blocks: np.ndarray) -> np.ndarray:
+def _majority(blocks: np.ndarray, specification: DatasetSpecification) -> np.ndarray:
     """Label (N,) of blocks (N, voxels) by the rule of :func:`downsample_labels`."""
-    bins = NUM_CLASSES + 1
-    labels = np.where(blocks == IGNORE_INDEX, NUM_CLASSES, blocks)
+    num_classes = specification.num_classes
+    bins = num_classes + 1
+    labels = np.where(blocks == specification.ignore_index, num_classes, blocks)
     flat = labels + bins * np.arange(len(blocks))[:, None]
     counts = np.bincount(flat.ravel(), minlength=bins * len(blocks)).reshape(-1, bins)
-    empty, ignored = counts[:, 0], counts[:, NUM_CLASSES]
-    unlabelled = empty + ignored > _UNLABELLED_SHARE * blocks.shape[1]
+    empty, ignored = counts[:, specification.empty_class].copy(), counts[:, num_classes]
+    counts[:, specification.empty_class] = -1
     return np.where(
-        unlabelled,
-        np.where(empty > ignored, 0, IGNORE_INDEX),
-        1 + counts[:, 1:NUM_CLASSES].argmax(axis=1),
+        empty + ignored > _UNLABELLED_SHARE * blocks.shape[1],
+        np.where(empty > ignored, specification.empty_class, specification.ignore_index),
+        counts[:, :num_classes].argmax(axis=1),
     ).astype(np.uint8)

@@ -8,52 +8,23 @@ most significant bit first.
 from __future__ import annotations
 
 import math
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
-GRID_SIZE = (256, 256, 32)
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
+from htcl.errors import InvalidValueError, MissingFileError
+from htcl.files import atomic_write
 
-
-@contextmanager
-def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
-    """Opens a temporary file that takes the place of ``path`` if the block ends without error.
-
-    Readers and interrupted runs therefore never meet half a file. The folder is made if needed.
-
-    Args:
-        path: The file to write.
-
-    Yields:
-        A binary file object.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        # mkstemp makes private files; data files get the usual rights.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+GRID_SIZE = SEMANTICKITTI.stored_grid.shape
 
 
 def _read(path: Path, dtype: str, expected_bytes: int, what: str) -> np.ndarray:
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: {what} file not found")
+        raise MissingFileError(f"{path}: {what} file not found")
     found = path.stat().st_size
     if found != expected_bytes:
-        raise ValueError(
+        raise InvalidValueError(
             f"{path}: {what} file has {found} bytes, expected {expected_bytes}; "
             "it is damaged, cut short, or of another grid size"
         )
@@ -71,8 +42,8 @@ def read_voxel_labels(path: str | Path, grid_size: tuple[int, int, int] = GRID_S
         (X, Y, Z) uint16 raw ids.
 
     Raises:
-        FileNotFoundError: If the file is absent.
-        ValueError: If its size does not fit the grid.
+        MissingFileError: If the file is absent.
+        InvalidValueError: If its size does not fit the grid.
     """
     flat = _read(Path(path), "<u2", 2 * math.prod(grid_size), "voxel label")
     return flat.astype(np.uint16, copy=False).reshape(grid_size)
@@ -104,8 +75,8 @@ def read_voxel_mask(path: str | Path, grid_size: tuple[int, int, int] = GRID_SIZ
         (X, Y, Z) bool.
 
     Raises:
-        FileNotFoundError: If the file is absent.
-        ValueError: If its size does not fit the grid.
+        MissingFileError: If the file is absent.
+        InvalidValueError: If its size does not fit the grid.
     """
     flat = _read(Path(path), "u1", math.prod(grid_size) // 8, "voxel mask")
     return np.unpackbits(flat).view(bool).reshape(grid_size)

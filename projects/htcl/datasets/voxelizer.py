@@ -33,7 +33,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from htcl.datasets.voxel_grid import VoxelGridSpec
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
+from htcl.geometry import VoxelGrid
 
 # First id of the classes that SemanticKITTI labels as moving.
 _FIRST_MOVING = 252
@@ -73,7 +74,7 @@ def voxelize(
     scans: Sequence[LidarScan | tuple[np.ndarray, np.ndarray, np.ndarray]],
     reference_pose: np.ndarray,
     current_index: int,
-    grid: VoxelGridSpec | None = None,
+    grid: VoxelGrid = SEMANTICKITTI.stored_grid,
     min_range: float = 2.5,
     max_range: float = 50.0,
     view_stride: int = 1,
@@ -86,7 +87,7 @@ def voxelize(
         reference_pose: (4, 4) ``world_from_lidar`` of the frame that the grid is fixed to, usually
             ``scans[current_index].pose``.
         current_index: Which scan is the current one (makes ``bin`` and ``occluded``).
-        grid: The voxel grid; SemanticKITTI's if None.
+        grid: The voxel grid.
         min_range: Nearest distance of a used point from its own sensor, metres; hides the ego
             vehicle.
         max_range: Farthest distance, metres.
@@ -106,7 +107,6 @@ def voxelize(
         raise ValueError(f"current_index {current_index} is outside the {len(scans)} given scans")
     if view_stride < 1:
         raise ValueError(f"view_stride must be at least 1, found {view_stride}")
-    grid = grid or VoxelGridSpec()
     reference_from_world = np.linalg.inv(reference_pose)
 
     votes, sensors = [], []
@@ -120,8 +120,8 @@ def voxelize(
                 np.ascontiguousarray(labels, dtype=np.uint32),
                 reference_from_scan.astype(np.float32),
                 np.asarray(grid.origin, dtype=np.float32),
-                np.float32(grid.voxel_size),
-                grid.size,
+                np.asarray(grid.voxel_size, dtype=np.float32),
+                grid.shape,
                 (min_range, max_range),
                 _FIRST_MOVING if drop_moving and number != current_index else 1 << 16,
             )
@@ -141,7 +141,7 @@ def voxelize(
     return VoxelizedFrame(current > 0, label, ~(seen | occupied), occluded)
 
 
-def majority_labels(votes: np.ndarray, grid: VoxelGridSpec) -> np.ndarray:
+def majority_labels(votes: np.ndarray, grid: VoxelGrid) -> np.ndarray:
     """Counts the votes for the label of every voxel.
 
     Args:
@@ -162,7 +162,7 @@ def majority_labels(votes: np.ndarray, grid: VoxelGridSpec) -> np.ndarray:
     winners = np.diff(voxels, prepend=-1) > 0
     result = np.zeros(grid.num_voxels, dtype=np.uint16)
     result[voxels[winners]] = classes[winners]
-    return result.reshape(grid.size)
+    return result.reshape(grid.shape)
 
 
 def visible_voxels(
@@ -191,7 +191,16 @@ def visible_voxels(
 
 
 @numba.njit(cache=True, nogil=True)
-def _scan_votes(points, labels, matrix, origin, voxel_size, size, limits, end_class):
+def _scan_votes(
+    points: np.ndarray,
+    labels: np.ndarray,
+    matrix: np.ndarray,
+    origin: np.ndarray,
+    voxel_size: np.ndarray,
+    shape: tuple[int, int, int],
+    limits: tuple[float, float],
+    end_class: int,
+) -> np.ndarray:
     """Votes (see :func:`majority_labels`) of a scan's points in range and in the grid; float32."""
     votes = np.empty(len(points), dtype=np.int64)
     count = 0
@@ -205,10 +214,10 @@ def _scan_votes(points, labels, matrix, origin, voxel_size, size, limits, end_cl
             moved = (
                 matrix[axis, 0] * x + matrix[axis, 1] * y + matrix[axis, 2] * z + matrix[axis, 3]
             )
-            index[axis] = np.int64(np.floor((moved - origin[axis]) / voxel_size))
-            inside &= 0 <= index[axis] < size[axis]
+            index[axis] = np.int64(np.floor((moved - origin[axis]) / voxel_size[axis]))
+            inside &= 0 <= index[axis] < shape[axis]
         if inside:
-            flat = (index[0] * size[1] + index[1]) * size[2] + index[2]
+            flat = (index[0] * shape[1] + index[1]) * shape[2] + index[2]
             votes[count] = (flat << 16) | raw
             count += 1
     return votes[:count]
@@ -231,7 +240,9 @@ def _axis_entry(start: float, direction: float, size: int) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def _axis_setup(start, direction, entry, target, size):
+def _axis_setup(
+    start: float, direction: float, entry: float, target: int, size: int
+) -> tuple[int, int, float, float]:
     """Along one axis: start voxel, step, ray parameters of the first border and between borders."""
     # The clamp repairs rounding at the border and never moves a start by more than that.
     cell = min(max(int(np.floor(start + entry * direction)), 0), size - 1)
@@ -243,7 +254,18 @@ def _axis_setup(start, direction, entry, target, size):
 
 
 @numba.njit(cache=True, nogil=True)
-def _cast_ray(state, size_x, size_y, size_z, sx, sy, sz, tx, ty, tz):
+def _cast_ray(
+    state: np.ndarray,
+    size_x: int,
+    size_y: int,
+    size_z: int,
+    sx: float,
+    sy: float,
+    sz: float,
+    tx: int,
+    ty: int,
+    tz: int,
+) -> None:
     """Marks the voxels on the ray from s to the centre of voxel t until an occupied one ends it."""
     dx, dy, dz = tx + 0.5 - sx, ty + 0.5 - sy, tz + 0.5 - sz
     entry = max(
@@ -286,7 +308,9 @@ def _cast_ray(state, size_x, size_y, size_z, sx, sy, sz, tx, ty, tz):
 
 
 @numba.njit(cache=True, nogil=True)
-def _cast_rays(state, size_x, size_y, size_z, sx, sy, sz):
+def _cast_rays(
+    state: np.ndarray, size_x: int, size_y: int, size_z: int, sx: float, sy: float, sz: float
+) -> None:
     """Casts a ray to every voxel on the six faces of the grid."""
     for x in range(size_x):
         x_face = x in (0, size_x - 1)

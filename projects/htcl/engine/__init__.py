@@ -1,5 +1,5 @@
 """What drives the network: runner set-up, hooks, mixed precision, distributed runs."""
 
-from htcl.engine import bfloat16, distributed, hooks
+from htcl.engine import bfloat16, distributed, hooks, runner
 
-__all__ = ["bfloat16", "distributed", "hooks"]
+__all__ = ["bfloat16", "distributed", "hooks", "runner"]

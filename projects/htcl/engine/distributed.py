@@ -15,6 +15,8 @@ from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import MODEL_WRAPPERS
 
+from htcl.errors import InvalidValueError
+
 
 @MODEL_WRAPPERS.register_module()
 class CPUDistributedDataParallel(MMDistributedDataParallel):
@@ -37,20 +39,20 @@ def set_up_launcher(cfg: Config, launcher: str) -> None:
         launcher: 'none', 'pytorch' (torchrun), 'slurm' or 'mpi'.
 
     Raises:
-        RuntimeError: If a CPU run is started with a launcher other than torchrun, or torchrun's
-            environment variables are missing.
+        InvalidValueError: If a CPU run is started with a launcher other than torchrun, or
+            torchrun's environment variables are missing.
     """
     cfg.launcher = launcher
     if launcher == "none" or torch.cuda.is_available():
         return
     if launcher != "pytorch":
-        raise RuntimeError(
+        raise InvalidValueError(
             f"launcher {launcher!r} needs CUDA devices, and torch sees none here; "
             "start CPU processes with torchrun (run.sh, tools/dist_test.sh) instead"
         )
     missing = [name for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR") if name not in os.environ]
     if missing:
-        raise RuntimeError(
+        raise InvalidValueError(
             f"--launcher pytorch, but {', '.join(missing)} not set: start with torchrun, "
             "e.g. `bash run.sh CONFIG 2`"
         )

@@ -1,6 +1,6 @@
 """Parameters, FLOPs and memory of a model by part, with a synthetic input.
 
-Shape letters: B batch, T frame, H W image.
+Shape letters: B batch, N camera, T frame, H W image.
 """
 
 from __future__ import annotations
@@ -8,22 +8,25 @@ from __future__ import annotations
 import contextlib
 import platform
 import time
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, cast
 
 import numpy as np
 import torch
-from mmdet3d.registry import MODELS
-from mmengine.config import Config, ConfigDict
-from mmengine.registry import init_default_scope
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
 from prettytable import PrettyTable
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from htcl.engine.part_recorder import REST, PartRecorder
+from htcl.engine.runner import config_errors
 from htcl.engine.synthetic_input import input_size, synthetic_inputs
-from htcl.ops.splat import SplatIndex
+from htcl.errors import InvalidValueError
+from htcl.geometry import Camera
+from htcl.models.interfaces import Batch
 
 
 @dataclass
@@ -82,25 +85,21 @@ def measure(
         The numbers.
 
     Raises:
-        ValueError: If there is no such device.
+        InvalidValueError: If there is no such device, or the config names what does not exist.
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError("--device cuda: this machine has no GPU that PyTorch can use")
-    init_default_scope(cfg.get("default_scope", "mmdet3d"))
-    model_cfg = ConfigDict(cfg.model.to_dict())
-    for part in model_cfg.values():
-        if isinstance(part, dict):
-            part.pop("init_cfg", None)
+        raise InvalidValueError("--device cuda: this machine has no GPU that PyTorch can use")
+    init_default_scope(cfg.get("default_scope", "mmengine"))
     fake = FakeTensorMode() if device == "none" else None
     real = torch.device("cpu" if fake else device)
-    model = MODELS.build(model_cfg).eval()
+    with config_errors(cfg):
+        model = MODELS.build(cfg.model).eval()
     inputs = synthetic_inputs(model, input_size(cfg), batch)
     shapes = {key: tuple(value.shape) for key, value in inputs.items()}
     cuda = real.type == "cuda"
     model.to(real)
-    inputs = {key: value.to(real) for key, value in inputs.items()}
+    inputs = _changed(inputs, lambda tensor: tensor.to(real))
     counter = FlopCounterMode(display=False)
-    recorder = PartRecorder(model, counter, real if cuda else None)
     with torch.no_grad(), contextlib.ExitStack() as stack:
         if amp is not None:
             stack.enter_context(torch.autocast("cuda", getattr(torch, amp)))
@@ -108,19 +107,22 @@ def measure(
         if not fake:
             # The first pass of a process also sets the libraries up.
             seconds = min(_time(model, inputs, real) for _ in range(3 if cuda else 1))
+        cameras = inputs["cameras"]
         if fake:
-            _use_real_geometry(model, inputs, fake)
-            inputs = _as_fake(fake, inputs)
+            inputs = _changed(inputs, fake.from_tensor)
             _make_fake(fake, model)
-            stack.enter_context(fake)
-        recorder.start([*model.parameters(), *model.buffers(), *inputs.values()])
+        _fix_geometry(model, cameras, inputs, fake)
+        stack.enter_context(fake or contextlib.nullcontext())
+        recorder = PartRecorder(model, counter, real if cuda else None)
+        given = (value for value in inputs.values() if isinstance(value, Tensor))
+        recorder.start([*model.parameters(), *model.buffers(), *given])
         with counter, recorder:
             model(inputs, mode="tensor")
     recorder.finish()
     return _collect(model, recorder, shapes, seconds)
 
 
-def _time(model: nn.Module, inputs: dict[str, Tensor], device: torch.device) -> float:
+def _time(model: nn.Module, inputs: Batch, device: torch.device) -> float:
     start = time.perf_counter()
     model(inputs, mode="tensor")
     if device.type == "cuda":
@@ -128,8 +130,22 @@ def _time(model: nn.Module, inputs: dict[str, Tensor], device: torch.device) -> 
     return time.perf_counter() - start
 
 
-def _as_fake(mode: FakeTensorMode, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {key: mode.from_tensor(value) for key, value in tensors.items()}
+def _changed(inputs: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    """The batch with other tensors, also in its cameras."""
+    return cast(
+        "Batch",
+        {
+            key: change(value) if isinstance(value, Tensor) else _tensors_changed(value, change)
+            for key, value in inputs.items()
+        },
+    )
+
+
+def _tensors_changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A data class with other tensors."""
+    parts = {field.name: getattr(value, field.name) for field in fields(value)}
+    tensors = {name: change(part) for name, part in parts.items() if isinstance(part, Tensor)}
+    return replace(value, **tensors)
 
 
 def _make_fake(mode: FakeTensorMode, model: nn.Module) -> None:
@@ -144,15 +160,18 @@ def _make_fake(mode: FakeTensorMode, model: nn.Module) -> None:
                 module._buffers[name] = mode.from_tensor(value)
 
 
-def _use_real_geometry(model: nn.Module, inputs: dict[str, Tensor], mode: FakeTensorMode) -> None:
-    """Computes which cell falls into which voxel: its size depends on values, not on shapes."""
-    index = model.view_transformer.index(inputs)
-    fields = ("voxel_of_cell", "cells", "pixels", "starts")
-    faked = SplatIndex(
-        **{name: mode.from_tensor(getattr(index, name)) for name in fields},
-        grid_shape=index.grid_shape,
-    )
-    model.view_transformer.index = lambda batch: faked
+def _fix_geometry(
+    model: nn.Module, cameras: Camera, inputs: Batch, fake: FakeTensorMode | None
+) -> None:
+    """Finds beforehand which cell falls into which voxel.
+
+    Its size depends on values, not on shapes; it is not counted.
+    """
+    with fake or contextlib.nullcontext():
+        height, width = model.extract_image(inputs["images"].flatten(0, 1)).shape[-2:]
+    index = model.view_transformer.index(cameras, (height, width))
+    known = _tensors_changed(index, fake.from_tensor) if fake else index
+    model.view_transformer.index = lambda cameras, map_size: known
 
 
 def _collect(

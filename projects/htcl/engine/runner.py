@@ -2,40 +2,139 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner, find_latest_checkpoint, load_checkpoint
+from mmengine.logging import MMLogger
+from mmengine.registry import DATASETS, RUNNERS, build_functions
+from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint, load_checkpoint
+from torch.utils.data import DataLoader
 
 from htcl.checkpoint.loading import register_checkpoint_loader
+from htcl.config_keys import arguments
 from htcl.engine.distributed import set_up_launcher
+from htcl.errors import InvalidValueError, MissingFileError
+from htcl.models.interfaces import required_inputs
+
+# Messages that fill a screen: whole config, environment, order of hooks, learning rate by weight.
+_FOR_THE_FILE = ("Config:\n", "System environment:", "Hooks will be executed", "paramwise_options")
 
 
-def load_config(path: str | Path, cfg_options: dict[str, Any] | None = None) -> Config:
-    """Reads a config file and applies overrides.
+@RUNNERS.register_module()
+class OccupancyRunner(Runner):
+    """mmengine's runner; it loads no more than the network asks for and prints what a person reads.
+
+    The log file holds everything.
+    """
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """A logger whose console leaves out what fills a screen; arguments as for mmengine."""
+        logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.addFilter(_is_for_the_console)
+        return logger
+
+    def build_train_loop(self, loop: BaseLoop | dict[str, Any]) -> BaseLoop:
+        """Builds the training loop, whose loader also gives what only a training needs."""
+        if isinstance(self._train_dataloader, dict):
+            needed = required_inputs(self.model, training=True)
+            self._train_dataloader = prepare_loader(self._train_dataloader, needed)
+        return super().build_train_loop(loop)
+
+    def build_dataloader(
+        self,
+        dataloader: DataLoader | dict[str, Any],
+        seed: int | None = None,
+        diff_rank_seed: bool = False,
+    ) -> DataLoader:
+        """Builds a loader that gives what the network needs for a prediction."""
+        if isinstance(dataloader, dict):
+            dataloader = prepare_loader(dataloader, required_inputs(self.model))
+        return Runner.build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed)
+
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        """Builds the schedules; arguments as for mmengine.
+
+        Raises:
+            InvalidValueError: If mmengine refuses one, such as a decay that ends before it begins.
+        """
+        try:
+            return super().build_param_scheduler(scheduler)
+        except ValueError as error:
+            raise InvalidValueError(f"param_scheduler: {error}") from error
+
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Goes on from a checkpoint; arguments as for mmengine.
+
+        Raises:
+            InvalidValueError: If the file holds weights alone.
+        """
+        try:
+            super().resume(filename, *args, **kwargs)
+        except KeyError as error:
+            if error.args[0] not in ("meta", "epoch", "iter", "message_hub"):
+                raise
+            raise InvalidValueError(
+                f"--resume {filename!r}: the file holds weights alone, without the state of a "
+                "training to go on with; start from them with --load-from"
+            ) from error
+
+    def _init_model_weights(self) -> None:
+        try:
+            super()._init_model_weights()
+        except URLError as error:
+            raise InvalidValueError(
+                f"pretrained weights cannot be fetched ({error.reason}): fetch the file elsewhere "
+                "and name its path as init_cfg.checkpoint, or set that part's init_cfg=None"
+            ) from error
+
+
+def _is_for_the_console(record: logging.LogRecord) -> bool:
+    return not record.getMessage().lstrip("\n-").startswith(_FOR_THE_FILE)
+
+
+def prepare_loader(loader: dict[str, Any], inputs: frozenset[str]) -> dict[str, Any]:
+    """A loader's config as it can be built.
 
     Args:
-        path: A Python config.
-        cfg_options: Overrides by dotted key, as ``--cfg-options`` gives them.
+        loader: The config; it is not changed.
+        inputs: Names of the inputs that the network needs.
 
     Returns:
-        The merged config.
-
-    Raises:
-        FileNotFoundError: If the file does not exist.
+        A copy without the keys that contradict ``num_workers=0``. Its data sets load ``inputs``
+        alone, unless they say themselves what they load.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"config {str(path)!r} does not exist; the shipped ones lie in "
-            "projects/configs/occupancy/{semantickitti,mini}"
-        )
-    cfg = Config.fromfile(path)
-    if cfg_options:
-        cfg.merge_from_dict(cfg_options)
-    return cfg
+    loader = dict(loader)
+    if not loader.get("num_workers"):
+        loader.pop("persistent_workers", None)
+        loader.pop("prefetch_factor", None)
+    loader["dataset"] = _with_inputs(loader["dataset"], inputs)
+    return loader
+
+
+def _with_inputs(dataset: Any, inputs: frozenset[str]) -> Any:
+    """Reaches through data sets that wrap others."""
+    if isinstance(dataset, list | tuple):
+        return [_with_inputs(entry, inputs) for entry in dataset]
+    if not isinstance(dataset, dict):
+        return dataset
+    dataset = dict(dataset)
+    for wrapped in ("dataset", "datasets"):
+        if wrapped in dataset:
+            dataset[wrapped] = _with_inputs(dataset[wrapped], inputs)
+    cls = DATASETS.get(dataset["type"])
+    if cls is not None and "inputs" in arguments(cls):
+        dataset.setdefault("inputs", inputs)
+    return dataset
 
 
 def build_runner(
@@ -44,7 +143,7 @@ def build_runner(
     work_dir: str | Path | None = None,
     launcher: str = "none",
     checkpoint: str | Path | None = None,
-) -> Runner:
+) -> OccupancyRunner:
     """Builds the runner of a config.
 
     Args:
@@ -57,40 +156,56 @@ def build_runner(
         The runner.
 
     Raises:
-        FileNotFoundError: If the checkpoint, or a pretrained part to start from, does not exist.
-        ValueError: If the checkpoint does not fit the config; all mismatches are listed.
+        MissingFileError: If the checkpoint, or a pretrained part to start from, does not exist.
+        InvalidValueError: If a class or an argument of the config does not exist, or the
+            checkpoint does not fit the config; all mismatches are listed.
     """
-    if checkpoint is not None and not Path(checkpoint).is_file():
-        raise FileNotFoundError(
-            f"checkpoint {str(checkpoint)!r} does not exist; pretrain/README.md says where to get "
-            "or how to train one"
-        )
+    for option, file in (("checkpoint", checkpoint), ("load_from", cfg.get("load_from"))):
+        if file is not None and "://" not in str(file) and not Path(file).is_file():
+            raise MissingFileError(
+                f"{option} {str(file)!r} does not exist; pretrain/README.md says where to get or "
+                "how to train one"
+            )
     register_checkpoint_loader()
     cfg.work_dir = choose_work_dir(cfg, work_dir)
     set_up_launcher(cfg, launcher)
     if checkpoint is not None:
         cfg.load_from = None
         cfg.resume = False
-        # All weights come from the checkpoint, so none need to be fetched first.
-        for part in _parts(cfg).values():
-            part.pop("init_cfg", None)
-    else:
-        _check_pretrained(cfg)
-    runner = Runner.from_cfg(cfg)
-    # A line for every parameter with a learning rate of its own hides all others.
-    runner.logger.addFilter(lambda record: "paramwise_options" not in record.getMessage())
+    _check_pretrained(cfg, replaced=checkpoint is not None or _has_checkpoint(cfg))
+    with config_errors(cfg):
+        runner = OccupancyRunner.from_cfg(cfg)
     _choose_deterministic_operators()
     if checkpoint is not None:
         try:
             # Not the runner's method: it calls EMAHook, which is not ready before the run.
             load_checkpoint(runner.model, str(checkpoint), map_location="cpu", strict=True)
         except RuntimeError as error:
-            raise ValueError(
+            raise InvalidValueError(
                 f"checkpoint {str(checkpoint)!r} does not fit config {cfg.filename!r}:\n{error}\n"
                 "Use the config that the checkpoint was trained with (its card or training log "
                 "names it), and the same --cfg-options for the model."
             ) from error
     return runner
+
+
+@contextlib.contextmanager
+def config_errors(cfg: Config) -> Iterator[None]:
+    """Turns what a registry says of unknown classes and arguments into a user's mistake.
+
+    Raises:
+        InvalidValueError: In place of an error that the registry itself met, by calling a class
+            that is not there or with arguments that it does not take. Errors inside classes pass.
+    """
+    try:
+        yield
+    except (KeyError, TypeError) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        if frames[-1].filename != build_functions.__file__:
+            raise
+        # mmengine's advice to read its manual follows.
+        reason = str(error.args[0]).split(" Please check")[0]
+        raise InvalidValueError(f"config {cfg.filename!r}: {reason}") from error
 
 
 def choose_work_dir(cfg: Config, work_dir: str | Path | None = None) -> str:
@@ -112,26 +227,47 @@ def choose_work_dir(cfg: Config, work_dir: str | Path | None = None) -> str:
     return os.path.join("work_dirs", config.parent.name, config.stem)
 
 
-def _parts(cfg: Config) -> dict[str, dict[str, Any]]:
-    return {name: part for name, part in cfg.model.items() if isinstance(part, dict)}
-
-
-def _check_pretrained(cfg: Config) -> None:
-    """Looks for the files of pretrained parts; those that a checkpoint replaces may be absent."""
-    has_checkpoint = cfg.get("load_from") is not None or (
+def _has_checkpoint(cfg: Config) -> bool:
+    return cfg.get("load_from") is not None or bool(
         cfg.get("resume") and find_latest_checkpoint(cfg.work_dir) is not None
     )
-    for name, part in _parts(cfg).items():
-        file = (part.get("init_cfg") or {}).get("checkpoint")
-        if file is None or "://" in file or Path(file).is_file():
-            continue
-        if not has_checkpoint:
-            raise FileNotFoundError(
-                f"pretrained weights {file!r} of model.{name} do not exist; pretrain/README.md "
-                "says where to get them. Without them: --cfg-options "
-                f"model.{name}.init_cfg=None, or --load-from a checkpoint of the whole network"
-            )
-        part.pop("init_cfg")
+
+
+def _check_pretrained(cfg: Config, replaced: bool) -> None:
+    """Looks for the files of pretrained parts, at any depth of the network.
+
+    Args:
+        cfg: The config. Files that do not exist are taken out of it if they are ``replaced``.
+        replaced: Whether a checkpoint replaces all weights.
+    """
+    for path, part in _parts(cfg.model, "model"):
+        steps = part.get("init_cfg") or []
+        kept = []
+        for step in [steps] if isinstance(steps, dict) else steps:
+            file = step.get("checkpoint")
+            if file is None or (not replaced and "://" in file) or Path(file).is_file():
+                kept.append(step)
+            elif not replaced:
+                raise MissingFileError(
+                    f"pretrained weights {file!r} of {path} do not exist; pretrain/README.md "
+                    "says where to get them. Without them: --cfg-options "
+                    f"{path}.init_cfg=None, or --load-from a checkpoint of the whole network"
+                )
+        if isinstance(steps, list) and kept != steps:
+            part["init_cfg"] = kept
+        elif steps and not kept:
+            part.pop("init_cfg")
+
+
+def _parts(part: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """All dicts of a model's config, by dotted key."""
+    if isinstance(part, dict):
+        yield path, part
+        for key, value in part.items():
+            yield from _parts(value, f"{path}.{key}")
+    elif isinstance(part, list | tuple):
+        for index, value in enumerate(part):
+            yield from _parts(value, f"{path}.{index}")
 
 
 def _choose_deterministic_operators() -> None:

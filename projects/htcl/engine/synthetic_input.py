@@ -1,79 +1,83 @@
 """A batch with KITTI's geometry and images of noise, to measure networks with.
 
-Shape letters: B batch, T frame, H W image.
+Shape letters: B batch, N camera, T frame, H W image.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmengine.config import Config
-from torch import Tensor, nn
+
+from htcl.errors import InvalidValueError
+from htcl.geometry import Camera, ImageTransform
+from htcl.models.interfaces import Batch
 
 # KITTI's left colour camera (sequence 00) in its 1241 x 376 image, and the lidar that looks along.
 _FOCAL, _CENTRE, _IMAGE, _BASELINE = 718.856, (607.193, 185.216), (376, 1241), 0.5323
 _LIDAR_FROM_CAMERA = ((0.0, 0, 1, 0.27), (-1, 0, 0, 0), (0, -1, 0, -0.08), (0, 0, 0, 1))
+# The deepest map of the image backbone has a 32nd of the size, and is brought back from there.
+_STRIDE = 32
 
 
 def set_input_size(cfg: Config, size: tuple[int, int]) -> None:
-    """Sets the size (H, W) of the network image everywhere in a config.
+    """Sets the size (H, W) of the network image of a config, for :func:`input_size`.
 
     Raises:
-        ValueError: If it is no multiple of the feature stride.
+        InvalidValueError: If it is no multiple of the feature stride.
     """
-    view = cfg.model.view_transformer
-    stride = view.get("downsample", 8)
-    # The deepest map of the image backbone has a 32nd of the size, and is brought back from there.
-    if any(side % max(stride, 32) for side in size):
-        raise ValueError(f"--size {size[0]} {size[1]}: both must be multiples of {max(stride, 32)}")
-    view.input_size = size
+    if any(side % _STRIDE for side in size):
+        raise InvalidValueError(f"--size {size[0]} {size[1]}: both must be multiples of {_STRIDE}")
+    cfg.input_size = tuple(size)
 
 
 def input_size(cfg: Config) -> tuple[int, int]:
     """Size (H, W) of the config's network image."""
-    return tuple(cfg.model.view_transformer.input_size)
+    height, width = cfg.input_size
+    return height, width
 
 
-def synthetic_inputs(model: nn.Module, size: tuple[int, int], batch: int) -> dict[str, Tensor]:
+def synthetic_inputs(
+    model: Any, size: tuple[int, int], batch: int = 1, num_cameras: int = 1
+) -> Batch:
     """Makes a preprocessed batch with KITTI's geometry and images of noise.
 
     Args:
-        model: An HTCL network; it decides which inputs there are.
+        model: An HTCL network; its ``required_inputs`` decide which inputs there are.
         size: (H, W) of the network image.
-        batch: Number of samples.
+        batch: Number of samples, B.
+        num_cameras: Cameras of a sample, N; they stand at one place, side by side.
 
     Returns:
         The batch as the data preprocessor gives it, on the CPU.
     """
-    height, width = size
     generator = torch.Generator().manual_seed(0)
-    scale = width / _IMAGE[1]
-    pixel = torch.eye(3)
-    pixel[0, 0] = pixel[1, 1] = scale
-    pixel[:2, 2] = 0.5 * scale - 0.5
-    pixel[1, 2] -= round(_IMAGE[0] * scale) - height
-    left = torch.eye(4)
-    left[0, 0] = left[1, 1] = _FOCAL
-    left[0, 2], left[1, 2] = _CENTRE
-    right = left.clone()
-    right[0, 3] = -_FOCAL * _BASELINE
-    sample = {
-        "left": torch.randn(3, height, width, generator=generator),
-        "intrinsics_left": left,
-        "intrinsics_right": right,
-        "pixel_transform": pixel,
-        "frames_pixel_transform": pixel,
-        "lidar_from_camera": torch.tensor(_LIDAR_FROM_CAMERA, dtype=torch.float32),
-        "augmented_from_lidar": torch.eye(4),
-        "focal_baseline": torch.tensor(_FOCAL * _BASELINE),
-    }
-    if model.stereo is not None:
-        sample["right"] = torch.randn(3, height, width, generator=generator)
-    if model.temporal is not None:
-        frames = model.temporal.num_history + 1
-        noise = torch.randint(256, (frames, 3, height, width), generator=generator)
-        sample["frames"] = noise.to(torch.uint8)
-        motion = torch.eye(4).repeat(frames, 1, 1)
-        # Half a metre a frame, straight on.
-        motion[:, 2, 3] = -0.5 * torch.arange(frames - 1, -1, -1)
-        sample["current_from_frame"] = motion
-    return {key: value.expand(batch, *value.shape).clone() for key, value in sample.items()}
+    needed, rig = model.required_inputs, (batch, num_cameras)
+    intrinsics = torch.eye(4)
+    intrinsics[0, 0] = intrinsics[1, 1] = _FOCAL
+    intrinsics[:2, 2] = torch.tensor(_CENTRE)
+    transform = torch.from_numpy(ImageTransform.fit(_IMAGE, size).matrix).float()
+    camera = Camera(
+        intrinsics=intrinsics.expand(*rig, 4, 4).clone(),
+        reference_from_camera=torch.tensor(_LIDAR_FROM_CAMERA).expand(*rig, 4, 4).clone(),
+        image_transform=transform.expand(*rig, 3, 3).clone(),
+        augmentation=torch.eye(4).expand(*rig, 4, 4).clone(),
+        size=size,
+    )
+    inputs = Batch(images=torch.randn(*rig, 3, *size, generator=generator), cameras=camera)
+    if "right" in needed:
+        inputs["right"] = torch.randn(*rig, 3, *size, generator=generator)
+        inputs["focal_baseline"] = torch.full(rig, _FOCAL * _BASELINE)
+    if "history" in needed:
+        past = model.temporal.num_history
+        noise = torch.randint(256, (batch, past + 1, num_cameras, 3, *size), generator=generator)
+        noise = noise.to(torch.uint8)
+        inputs["history"], inputs["current"] = noise[:, :-1].clone(), noise[:, -1].clone()
+        inputs["history_cameras"] = camera
+        if "current_from_history" in needed:
+            motion = torch.eye(4).repeat(batch, past, num_cameras, 1, 1)
+            # Half a metre a frame, straight on.
+            motion[..., 2, 3] = -0.5 * torch.arange(past, 0, -1.0)[:, None]
+            inputs["current_from_history"] = motion
+    return inputs

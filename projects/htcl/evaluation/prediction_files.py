@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from htcl.datasets.labels import IGNORE_INDEX, TRAIN_TO_RAW, raw_to_train
+from htcl.datasets.specification import DatasetSpecification
 from htcl.datasets.voxel_files import read_voxel_labels, read_voxel_mask
+from htcl.errors import InvalidValueError, MissingFileError
 from htcl.evaluation.ssc_confusion import confusion_by_range
 
 MAX_LISTED = 20
@@ -56,19 +57,19 @@ def find_frames(
         The frames, sorted by sequence and name.
 
     Raises:
-        FileNotFoundError: If folders, ground truth, masks or predictions are missing; all missing
+        MissingFileError: If folders, ground truth, masks or predictions are missing; all missing
             files are counted and the first ones named.
-        ValueError: If several sequences would share one plain folder of predictions.
+        InvalidValueError: If several sequences would share one plain folder of predictions.
     """
     truth_dir, prediction_dir = Path(truth_dir), Path(prediction_dir)
     for folder in (truth_dir, prediction_dir):
         if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such folder")
+            raise MissingFileError(f"{folder}: no such folder")
     frames = []
     for sequence, folder in _truth_folders(truth_dir, sequences).items():
         truths = sorted(folder.glob("*.label"))
         if not truths:
-            raise FileNotFoundError(f"{folder}: no .label file of ground truth here")
+            raise MissingFileError(f"{folder}: no .label file of ground truth here")
         predictions = _prediction_folder(prediction_dir, sequence, alone=len(sequences) == 1)
         frames += [
             FramePair(
@@ -86,35 +87,42 @@ def find_frames(
 
 
 def score_frame(
-    frame: FramePair, grid_size: tuple[int, int, int], boxes: Sequence[tuple[slice, slice]]
+    frame: FramePair, specification: DatasetSpecification, boxes: Sequence[tuple[slice, slice]]
 ) -> np.ndarray:
     """Confusion matrices of one frame.
 
     Args:
-        frame: The files.
-        grid_size: Voxels along (X, Y, Z).
+        frame: The files, on ``specification.stored_grid``.
+        specification: What the ids mean.
         boxes: Near boxes from :func:`htcl.evaluation.ssc_confusion.near_box`.
 
     Returns:
         (1 + len(boxes), K, K) int64, of the whole grid and of each box.
 
     Raises:
-        ValueError: If a file has a wrong size, or a scored voxel's prediction is an id that the
-            benchmark does not score.
+        InvalidValueError: If a file has a wrong size, or a scored voxel's prediction is an id that
+            the benchmark does not score.
     """
-    truth = raw_to_train(read_voxel_labels(frame.truth, grid_size), source=frame.truth)
+    shape, ignored = specification.stored_grid.shape, specification.ignore_index
+    truth = specification.voxels_from_raw(read_voxel_labels(frame.truth, shape), source=frame.truth)
     if frame.invalid is not None:
-        truth[read_voxel_mask(frame.invalid, grid_size)] = IGNORE_INDEX
-    raw = read_voxel_labels(frame.prediction, grid_size)
-    prediction = raw_to_train(raw, source=frame.prediction)
-    unscorable = (prediction == IGNORE_INDEX) & (truth != IGNORE_INDEX)
+        truth[read_voxel_mask(frame.invalid, shape)] = ignored
+    raw = read_voxel_labels(frame.prediction, shape)
+    prediction = specification.voxels_from_raw(raw, source=frame.prediction)
+    unscorable = (prediction == ignored) & (truth != ignored)
     if unscorable.any():
-        raise ValueError(
+        raise InvalidValueError(
             f"{frame.prediction}: {int(unscorable.sum())} scored voxels are predicted as raw ids "
             f"{np.unique(raw[unscorable])[:MAX_LISTED].tolist()}, which the benchmark cannot "
-            f"score; write only {TRAIN_TO_RAW.tolist()}"
+            f"score; write only {list(specification.raw_ids)}"
         )
-    return confusion_by_range(torch.from_numpy(prediction), torch.from_numpy(truth), boxes)
+    return confusion_by_range(
+        torch.from_numpy(prediction),
+        torch.from_numpy(truth),
+        boxes,
+        specification.num_classes,
+        ignored,
+    )
 
 
 def _truth_folders(root: Path, sequences: Sequence[str]) -> dict[str, Path]:
@@ -125,7 +133,7 @@ def _truth_folders(root: Path, sequences: Sequence[str]) -> dict[str, Path]:
         return {"": root}
     missing = [s for s in sequences if s not in available]
     if missing:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{base}: no voxels/*.label in sequence(s) {', '.join(missing)}; "
             f"labelled sequences here: {', '.join(available)} (choose with --sequences)"
         )
@@ -138,16 +146,16 @@ def _prediction_folder(root: Path, sequence: str, alone: bool) -> Path:
         return base / sequence / "predictions"
     if any(root.glob("*.label")):
         if sequence and not alone:
-            raise ValueError(
+            raise InvalidValueError(
                 f"{root}: a plain folder of predictions fits one sequence only; use "
                 "sequences/XX/predictions/, or score one sequence at a time"
             )
         return root
     if sequence:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{base / sequence / 'predictions'}: no such folder, and {root} holds no .label file"
         )
-    raise FileNotFoundError(f"{root}: no .label file of predictions here")
+    raise MissingFileError(f"{root}: no .label file of predictions here")
 
 
 def _require_files(paths: Iterable[Path | None], what: str, total: int) -> None:
@@ -155,7 +163,7 @@ def _require_files(paths: Iterable[Path | None], what: str, total: int) -> None:
     if missing:
         listed = "\n  ".join(str(path) for path in missing[:MAX_LISTED])
         more = f"\n  ... and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{len(missing)} of {total} {what} files are missing; the benchmark scores complete "
             f"splits only:\n  {listed}{more}"
         )

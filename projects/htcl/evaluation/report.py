@@ -5,13 +5,15 @@ Shape letters: K class.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from prettytable import PrettyTable
 
+from htcl.datasets.specification import DatasetSpecification
 from htcl.evaluation.ssc_confusion import SSCScores, ssc_scores
+from htcl.files import atomic_write
 
 FULL_RANGE = "full"
 
@@ -21,18 +23,25 @@ def range_names(ranges: Sequence[float]) -> list[str]:
     return [FULL_RANGE, *(f"{reach:g}m" for reach in ranges)]
 
 
-def scores_by_range(confusions: np.ndarray, ranges: Sequence[float]) -> dict[str, SSCScores]:
+def scores_by_range(
+    confusions: np.ndarray, ranges: Sequence[float], specification: DatasetSpecification
+) -> dict[str, SSCScores]:
     """Scores of confusion matrices (1 + len(ranges), K, K), the first that of the full grid."""
-    names = range_names(ranges)
-    return {name: ssc_scores(matrix) for name, matrix in zip(names, confusions, strict=True)}
+    empty, counted = specification.empty_class, specification.counted_classes
+    return {
+        name: ssc_scores(matrix, empty, counted)
+        for name, matrix in zip(range_names(ranges), confusions, strict=True)
+    }
 
 
-def as_percentages(scores: Mapping[str, SSCScores], class_names: Sequence[str]) -> dict[str, float]:
+def as_percentages(
+    scores: Mapping[str, SSCScores], specification: DatasetSpecification
+) -> dict[str, float]:
     """All scores as a flat dict of percentages.
 
     Args:
         scores: Scores by range, from :func:`scores_by_range`.
-        class_names: Names of the K classes, class 0 empty.
+        specification: Names the classes.
 
     Returns:
         ``IoU``, ``mIoU``, ``precision``, ``recall`` and ``IoU_<class>`` of the full grid; the same
@@ -45,19 +54,20 @@ def as_percentages(scores: Mapping[str, SSCScores], class_names: Sequence[str]) 
         flat[f"{prefix}mIoU"] = 100 * score.mean_iou
         flat[f"{prefix}precision"] = 100 * score.precision
         flat[f"{prefix}recall"] = 100 * score.recall
-        for class_name, iou in zip(class_names[1:], score.class_iou[1:], strict=True):
-            flat[f"{prefix}IoU_{class_name}"] = 100 * float(iou)
+        for index in specification.counted_classes:
+            iou = 100 * float(score.class_iou[index])
+            flat[f"{prefix}IoU_{specification.class_names[index]}"] = iou
     return flat
 
 
 def format_table(
-    scores: Mapping[str, SSCScores], class_names: Sequence[str], true_counts: np.ndarray
+    scores: Mapping[str, SSCScores], specification: DatasetSpecification, true_counts: np.ndarray
 ) -> str:
     """A table with one row for each score and class, one column for each range, in per cent.
 
     Args:
         scores: Scores by range.
-        class_names: Names of the K classes.
+        specification: Names the classes.
         true_counts: Scored voxels of each true class in the full grid (K,); without any, a class is
             marked as absent, since its IoU of 0 says nothing.
 
@@ -66,7 +76,7 @@ def format_table(
     """
     table = PrettyTable(["", *scores], align="r")
     table.align[""] = "l"
-    overall = {
+    overall: dict[str, Callable[[SSCScores], float]] = {
         "IoU (completion)": lambda s: s.completion_iou,
         "precision": lambda s: s.precision,
         "recall": lambda s: s.recall,
@@ -75,9 +85,8 @@ def format_table(
     for label, read in overall.items():
         table.add_row([label, *(f"{100 * read(s):.2f}" for s in scores.values())])
     table.add_divider()
-    for index, name in enumerate(class_names):
-        if index == 0:
-            continue
+    for index in specification.counted_classes:
+        name = specification.class_names[index]
         label = name if true_counts[index] else f"{name} (absent)"
         table.add_row([label, *(f"{100 * s.class_iou[index]:.2f}" for s in scores.values())])
     return table.get_string()
@@ -127,6 +136,5 @@ def save_confusion_picture(
             color="white" if value > 55 else "black",
         )
     figure.colorbar(image, ax=axes, label="per cent of the true class", shrink=0.8)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    with atomic_write(path) as file:
+        figure.savefig(file, dpi=120, format=Path(path).suffix.removeprefix(".") or "png")

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from htcl.datasets.labels import IGNORE_INDEX, NUM_CLASSES
+from htcl.errors import InvalidValueError
+from htcl.geometry import VoxelGrid
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class SSCScores:
         precision: Share of the predicted occupied voxels that are occupied.
         recall: Share of the occupied voxels that are predicted occupied.
         class_iou: IoU of each class (K,).
-        mean_iou: Mean of ``class_iou`` without class 0 (empty). A class that is neither predicted
+        mean_iou: Mean of ``class_iou`` over the counted classes. A class that is neither predicted
             nor present counts as 0, as in the benchmark.
     """
 
@@ -40,10 +41,7 @@ class SSCScores:
 
 
 def confusion_matrix(
-    prediction: Tensor,
-    target: Tensor,
-    num_classes: int = NUM_CLASSES,
-    ignore_index: int = IGNORE_INDEX,
+    prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int
 ) -> Tensor:
     """Counts (predicted, true) pairs over the scored voxels; reads its inputs only.
 
@@ -57,10 +55,10 @@ def confusion_matrix(
         (K, K) int64, rows predicted, columns true, on the device of ``prediction``.
 
     Raises:
-        ValueError: If the shapes differ, or a scored voxel has a class outside 0..K-1.
+        InvalidValueError: If the shapes differ, or a scored voxel has a class outside 0..K-1.
     """
     if prediction.shape != target.shape:
-        raise ValueError(
+        raise InvalidValueError(
             f"prediction {tuple(prediction.shape)} and ground truth {tuple(target.shape)} have "
             "different shapes; predict on the grid of the labels"
         )
@@ -70,18 +68,23 @@ def confusion_matrix(
         outside = (values < 0) | (values >= num_classes)
         if bool(outside.any()):
             found = values[outside].unique().tolist()
-            raise ValueError(
-                f"the {name} of scored voxels holds {found}; expected classes 0..{num_classes - 1}"
+            raise InvalidValueError(
+                f"the {name} of scored voxels holds {found}; expected classes 0..{num_classes - 1} "
+                f"(num_classes {num_classes} of the specification)"
             )
     counts = torch.bincount(predicted * num_classes + true, minlength=num_classes**2)
     return counts.view(num_classes, num_classes)
 
 
-def ssc_scores(confusion: np.ndarray) -> SSCScores:
+def ssc_scores(
+    confusion: np.ndarray, empty_class: int = 0, counted: Sequence[int] | None = None
+) -> SSCScores:
     """Scores of a confusion matrix.
 
     Args:
-        confusion: (K, K) counts, rows predicted, columns true, class 0 empty.
+        confusion: (K, K) counts, rows predicted, columns true.
+        empty_class: The class of free space.
+        counted: The classes of the mean; None: all but the empty one.
 
     Returns:
         The benchmark's scores, computed in float64.
@@ -89,45 +92,38 @@ def ssc_scores(confusion: np.ndarray) -> SSCScores:
     counts = np.asarray(confusion, dtype=np.float64)
     hits = np.diag(counts)
     class_iou = _ratio(hits, counts.sum(axis=0) + counts.sum(axis=1) - hits)
-    occupied = counts[1:, 1:].sum()
+    solid = np.arange(len(counts)) != empty_class
+    occupied = counts[solid][:, solid].sum()
     return SSCScores(
-        completion_iou=float(_ratio(occupied, counts.sum() - counts[0, 0])),
-        precision=float(_ratio(occupied, counts[1:].sum())),
-        recall=float(_ratio(occupied, counts[:, 1:].sum())),
+        completion_iou=float(_ratio(occupied, counts.sum() - counts[empty_class, empty_class])),
+        precision=float(_ratio(occupied, counts[solid].sum())),
+        recall=float(_ratio(occupied, counts[:, solid].sum())),
         class_iou=class_iou,
-        mean_iou=float(class_iou[1:].mean()),
+        mean_iou=float(class_iou[solid if counted is None else list(counted)].mean()),
     )
 
 
-def near_box(
-    grid_size: Sequence[int], origin: Sequence[float], voxel_size: float, reach: float
-) -> tuple[slice, slice]:
+def near_box(grid: VoxelGrid, reach: float) -> tuple[slice, slice]:
     """The voxels of a square in front of the car: 0 <= x < reach, ``|y|`` < reach / 2, every z.
 
     VoxFormer (Li et al., CVPR 2023) introduced this split; by 12.8, 25.6 and 51.2 m it is the usual
     one.
 
     Args:
-        grid_size: (X, Y, Z).
-        origin: Corner of voxel (0, 0, 0) in the lidar frame, metres.
-        voxel_size: Edge of a voxel, metres.
+        grid: The grid.
         reach: Side of the square, metres.
 
     Returns:
         Slices of the X and the Y axis of the voxels whose centres lie in the square.
 
     Raises:
-        ValueError: If no voxel lies in the square.
+        InvalidValueError: If no voxel lies in the square.
     """
-    x = origin[0] + (np.arange(grid_size[0]) + 0.5) * voxel_size
-    y = origin[1] + (np.arange(grid_size[1]) + 0.5) * voxel_size
+    x, y = grid.centres(0), grid.centres(1)
     in_x = np.flatnonzero((x >= 0) & (x < reach))
     in_y = np.flatnonzero(np.abs(y) < reach / 2)
     if in_x.size == 0 or in_y.size == 0:
-        raise ValueError(
-            f"no voxel of grid {tuple(grid_size)} (origin {tuple(origin)}, {voxel_size} m voxels) "
-            f"lies within {reach} m in front of the car"
-        )
+        raise InvalidValueError(f"no voxel of {grid} lies within {reach} m in front of the car")
     return slice(int(in_x[0]), int(in_x[-1]) + 1), slice(int(in_y[0]), int(in_y[-1]) + 1)
 
 
@@ -135,8 +131,8 @@ def confusion_by_range(
     prediction: Tensor,
     target: Tensor,
     boxes: Sequence[tuple[slice, slice]],
-    num_classes: int = NUM_CLASSES,
-    ignore_index: int = IGNORE_INDEX,
+    num_classes: int,
+    ignore_index: int,
 ) -> np.ndarray:
     """Confusion matrices of one sample: of the whole grid, then of each box.
 
@@ -151,7 +147,7 @@ def confusion_by_range(
         (1 + len(boxes), K, K) int64.
 
     Raises:
-        ValueError: As :func:`confusion_matrix`.
+        InvalidValueError: As :func:`confusion_matrix`.
     """
     windows = [(slice(None), slice(None)), *boxes]
     return np.stack(

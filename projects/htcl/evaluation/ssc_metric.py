@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmdet3d.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
+from mmengine.registry import METRICS
 
-from htcl.datasets.labels import CLASS_NAMES, IGNORE_INDEX
+from htcl.datasets.specification import DatasetSpecification, build_specification
+from htcl.errors import InvalidValueError
 from htcl.evaluation.report import as_percentages, format_table, scores_by_range
 from htcl.evaluation.ssc_confusion import confusion_by_range, near_box
 
@@ -29,14 +30,12 @@ class SSCMetric(BaseMetric):
     length of the data set, so samples that a distributed sampler repeats count once. Samples
     without ground truth are left out, with a message; if none has any, there are no scores.
 
+    Classes and grid are those of the samples' specification (their meta information, else that of
+    the data set).
+
     Args:
         ranges: Sides in metres of squares in front of the car that are scored too (see
             :func:`htcl.evaluation.ssc_confusion.near_box`); empty for none.
-        voxel_origin: Corner of voxel (0, 0, 0) in the lidar frame, metres; used for samples whose
-            metainfo does not tell.
-        voxel_size: Edge of a voxel, metres; likewise.
-        class_names: Names of the K classes, class 0 empty.
-        ignore_index: Label of voxels that are not scored.
         collect_device: Where mmengine gathers the results, ``'cpu'`` or ``'gpu'``.
         prefix: Put before every score's name, with a slash; nothing by default.
         collect_dir: Folder through which ``'cpu'`` gathers; a temporary one by default.
@@ -48,20 +47,13 @@ class SSCMetric(BaseMetric):
     def __init__(
         self,
         ranges: Sequence[float] = (12.8, 25.6, 51.2),
-        voxel_origin: Sequence[float] = (0.0, -25.6, -2.0),
-        voxel_size: float = 0.2,
-        class_names: Sequence[str] = CLASS_NAMES,
-        ignore_index: int = IGNORE_INDEX,
         collect_device: str = "cpu",
         prefix: str | None = None,
         collect_dir: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         self.ranges = tuple(ranges)
-        self.voxel_origin = tuple(voxel_origin)
-        self.voxel_size = voxel_size
-        self.class_names = tuple(class_names)
-        self.ignore_index = ignore_index
+        self.specification: DatasetSpecification | None = None
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Counts a batch.
@@ -72,8 +64,8 @@ class SSCMetric(BaseMetric):
                 ``gt_voxels.semantics``, both (X, Y, Z).
 
         Raises:
-            KeyError: If a sample has no prediction.
-            ValueError: If prediction and ground truth do not fit; the frame is named.
+            KeyError: If a sample has no prediction, or nothing names the specification.
+            InvalidValueError: If prediction and ground truth do not fit; the frame is named.
         """
         for sample in data_samples:
             self.results.append(self._confusions(sample))
@@ -97,30 +89,35 @@ class SSCMetric(BaseMetric):
                 logger="current",
                 level=logging.WARNING,
             )
-        if not scored:
+        specification = self.specification
+        if not scored or specification is None:
             return {}
-        total = np.sum(scored, axis=0, dtype=np.int64)
-        scores = scores_by_range(total, self.ranges)
-        table = format_table(scores, self.class_names, total[0].sum(axis=0))
+        total = np.stack(scored).sum(axis=0, dtype=np.int64)
+        scores = scores_by_range(total, self.ranges, specification)
+        table = format_table(scores, specification, total[0].sum(axis=0))
         print_log(
             f"Semantic scene completion, {len(scored)} samples, per cent\n{table}", logger="current"
         )
-        return as_percentages(scores, self.class_names)
+        return as_percentages(scores, specification)
 
     def _confusions(self, sample: dict[str, Any]) -> np.ndarray | None:
         frame = f"{sample.get('sequence')}/{sample.get('frame')}"
         if "pred_voxels" not in sample:
             raise KeyError(f"sample {frame} has no pred_voxels; the model's predict must set it")
+        named = sample.get("specification") or (self.dataset_meta or {})["specification"]
+        self.specification = specification = build_specification(named)
         if sample.get("gt_voxels") is None:
             return None
         prediction = torch.as_tensor(sample["pred_voxels"]["semantics"])
         target = torch.as_tensor(sample["gt_voxels"]["semantics"]).to(prediction.device)
-        origin = sample.get("voxel_origin", self.voxel_origin)
-        voxel_size = sample.get("voxel_size", self.voxel_size)
-        boxes = [near_box(target.shape, origin, voxel_size, reach) for reach in self.ranges]
+        boxes = [near_box(specification.grid, reach) for reach in self.ranges]
         try:
             return confusion_by_range(
-                prediction, target, boxes, len(self.class_names), self.ignore_index
+                prediction,
+                target,
+                boxes,
+                specification.num_classes,
+                specification.ignore_index,
             )
-        except ValueError as error:
-            raise ValueError(f"sample {frame}: {error}") from error
+        except InvalidValueError as error:
+            raise InvalidValueError(f"sample {frame}: {error}") from error

@@ -4,26 +4,25 @@ The rules are those of the benchmark's ``validate_submission.py --task completio
 in ``.zip``; the archive holds the folders ``sequences/``, ``sequences/XX/`` and
 ``sequences/XX/predictions/`` as entries of their own; one ``predictions/NNNNNN.label`` of 4,194,304
 bytes for every ``voxels/NNNNNN.bin`` of the test sequences; and nothing else but, optionally,
-``description.txt``. Values must be the 20 raw ids of the benchmark's inverse learning map: its
-evaluation stops at others.
+``description.txt``. Values must be the raw ids of the benchmark's inverse learning map, which are
+those of the specification's classes: its evaluation stops at others.
 
 A set of expected frames is a mapping of sequence to frame names, such as ``{"11": ["000000"]}``.
 """
 
 from __future__ import annotations
 
-import math
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from htcl.datasets.labels import TRAIN_TO_RAW
 from htcl.datasets.layout import KittiLayout
-from htcl.datasets.voxel_files import GRID_SIZE, atomic_write
+from htcl.datasets.specification import DatasetSpecification
+from htcl.errors import InvalidValueError, MissingFileError
+from htcl.files import atomic_write
 
-SEQUENCES = tuple(f"{number:02d}" for number in range(11, 22))
 DESCRIPTION = "description.txt"
 MAX_LISTED = 20
 # All entries carry the same time, so that equal predictions make equal archives.
@@ -32,16 +31,16 @@ _TIME = (1980, 1, 1, 0, 0, 0)
 Frames = Mapping[str, Sequence[str]]
 
 
-def expected_frames(layout: KittiLayout, sequences: Iterable[str] = SEQUENCES) -> Frames:
+def expected_frames(layout: KittiLayout, sequences: Iterable[str]) -> Frames:
     """Lists the frames that the server wants: those with a ``voxels/NNNNNN.bin``.
 
     Raises:
-        FileNotFoundError: If a sequence has no such file.
+        MissingFileError: If a sequence has no such file.
     """
-    frames = {sequence: layout.frames(sequence, "voxel_bin") for sequence in sequences}
+    frames = {sequence: list(layout.frames(sequence, "voxel_bin")) for sequence in sequences}
     empty = [sequence for sequence, names in frames.items() if not names]
     if empty:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"no voxels/*.bin in sequences {', '.join(empty)} of {layout.data_root}: they say "
             "which frames the server wants; unpack the SemanticKITTI voxel download of the test "
             "sequences"
@@ -55,10 +54,10 @@ def label_path(folder: str | Path, sequence: str, frame: str) -> Path:
 
 
 def unfinished(
-    folder: str | Path, frames: Frames, grid_size: tuple[int, int, int] = GRID_SIZE
+    folder: str | Path, frames: Frames, specification: DatasetSpecification
 ) -> list[tuple[str, str]]:
     """Lists (sequence, frame) of the predictions that are absent or have the wrong size."""
-    size = _label_bytes(grid_size)
+    size = _label_bytes(specification)
     todo = []
     for sequence, names in frames.items():
         for frame in names:
@@ -72,8 +71,8 @@ def write_submission(
     folder: str | Path,
     target: str | Path,
     frames: Frames,
+    specification: DatasetSpecification,
     description: str | None = None,
-    grid_size: tuple[int, int, int] = GRID_SIZE,
     on_frame: Callable[[], object] = lambda: None,
 ) -> Path:
     """Zips the predictions of a work folder.
@@ -82,26 +81,26 @@ def write_submission(
         folder: Holds ``sequences/XX/predictions/NNNNNN.label``.
         target: The archive; it appears under its name when it is complete.
         frames: What the server wants.
+        specification: The benchmark's.
         description: Text of ``description.txt``.
-        grid_size: Voxels along (X, Y, Z).
         on_frame: Called after each frame, for a progress bar.
 
     Returns:
         The archive's path.
 
     Raises:
-        FileNotFoundError: If predictions are missing or cut short; they are counted and the first
+        MissingFileError: If predictions are missing or cut short; they are counted and the first
             ones named, and nothing is written.
-        ValueError: If the name does not end in ``.zip``.
+        InvalidValueError: If the name does not end in ``.zip``.
     """
     target = Path(target)
     _check_suffix(target)
-    missing = unfinished(folder, frames, grid_size)
+    missing = unfinished(folder, frames, specification)
     if missing:
         listed = "".join(f"\n  {_entry(*name)}" for name in missing[:MAX_LISTED])
         more = f"\n  ... and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
         total = sum(len(names) for names in frames.values())
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{len(missing)} of {total} predictions are missing below {folder}, so {target} is not "
             f"written:{listed}{more}"
         )
@@ -125,38 +124,39 @@ def write_submission(
 
 def check_submission(
     path: str | Path,
+    specification: DatasetSpecification,
     frames: Frames | None = None,
-    sequences: Sequence[str] = SEQUENCES,
-    grid_size: tuple[int, int, int] = GRID_SIZE,
+    sequences: Sequence[str] = (),
     on_frame: Callable[[], object] = lambda: None,
 ) -> list[str]:
     """Checks an archive by the server's rules.
 
     Args:
         path: The archive.
+        specification: The benchmark's.
         frames: What the server wants; None checks everything else, for lack of the data.
-        sequences: The sequences, if ``frames`` is None.
-        grid_size: Voxels along (X, Y, Z).
+        sequences: The sequences, if ``frames`` is None; by default those of the split ``test``.
         on_frame: Called after each label file, for a progress bar.
 
     Returns:
         What is wrong with it, one line each; empty if it is sound.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        MissingFileError: If there is no such file.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such submission")
+        raise MissingFileError(f"{path}: no such submission")
     problems = [] if path.suffix == ".zip" else [f"{path.name}: the name must end in .zip"]
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-            wanted = frames if frames is not None else dict.fromkeys(sequences, ())
+            names = sequences or specification.splits["test"]
+            wanted = frames if frames is not None else dict.fromkeys(names, ())
             problems += _check_names(entries, wanted, frames is None)
             for info in entries:
                 if info.filename.endswith(".label"):
-                    problems += _check_label(archive, info, _label_bytes(grid_size))
+                    problems += _check_label(archive, info, specification)
                     on_frame()
     except (zipfile.BadZipFile, EOFError) as error:
         problems.append(f"{path.name}: not a readable zip archive: {error}")
@@ -186,17 +186,19 @@ def _check_names(entries: Sequence[zipfile.ZipInfo], frames: Frames, any_frame: 
     return problems
 
 
-def _check_label(archive: zipfile.ZipFile, info: zipfile.ZipInfo, expected_bytes: int) -> list[str]:
-    if info.file_size != expected_bytes:
-        return [f"{info.filename} has {info.file_size} bytes, expected {expected_bytes}"]
+def _check_label(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, specification: DatasetSpecification
+) -> list[str]:
+    expected = _label_bytes(specification)
+    if info.file_size != expected:
+        return [f"{info.filename} has {info.file_size} bytes, expected {expected}"]
     # Reading also compares the check sum.
     values = np.frombuffer(archive.read(info), dtype="<u2")
-    counts = np.bincount(values, minlength=int(TRAIN_TO_RAW.max()) + 1)
-    unknown = np.setdiff1d(np.flatnonzero(counts), TRAIN_TO_RAW)
+    unknown = np.setdiff1d(np.flatnonzero(np.bincount(values)), specification.raw_ids)
     if len(unknown):
         return [
             f"{info.filename} holds ids {unknown[:5].tolist()}, which the evaluation refuses; "
-            f"allowed are {TRAIN_TO_RAW.tolist()}"
+            f"allowed are {list(specification.raw_ids)}"
         ]
     return []
 
@@ -223,10 +225,10 @@ def _file_info(name: str) -> zipfile.ZipInfo:
     return info
 
 
-def _label_bytes(grid_size: tuple[int, int, int]) -> int:
-    return 2 * math.prod(grid_size)
+def _label_bytes(specification: DatasetSpecification) -> int:
+    return 2 * specification.stored_grid.num_voxels
 
 
 def _check_suffix(target: Path) -> None:
     if target.suffix != ".zip":
-        raise ValueError(f"{target}: the name of a submission must end in .zip")
+        raise InvalidValueError(f"{target}: the name of a submission must end in .zip")

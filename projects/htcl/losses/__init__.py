@@ -1,19 +1,24 @@
-"""Losses."""
+"""Training losses: each is a registered module of the list ``model.losses``."""
 
-from htcl.losses.class_sums import ClassSums, class_sums
 from htcl.losses.depth_supervision import DepthSupervision
-from htcl.losses.point_losses import lovasz_softmax_loss, point_cross_entropy
-from htcl.losses.scene_class_affinity import geo_scal_loss, sem_scal_loss
-from htcl.losses.voxel_cross_entropy import inverse_log_frequency, voxel_cross_entropy
+from htcl.losses.geometric_scal import GeometricScal
+from htcl.losses.loss import Loss
+from htcl.losses.point_cross_entropy import PointCrossEntropy
+from htcl.losses.point_lovasz import PointLovasz
+from htcl.losses.semantic_scal import SemanticScal
+from htcl.losses.voxel_cross_entropy import VoxelCrossEntropy, inverse_log_frequency
+from htcl.losses.voxel_lovasz import VoxelLovasz
+from htcl.losses.voxel_prediction import VoxelPrediction
 
 __all__ = [
-    "ClassSums",
     "DepthSupervision",
-    "class_sums",
-    "geo_scal_loss",
+    "GeometricScal",
+    "Loss",
+    "PointCrossEntropy",
+    "PointLovasz",
+    "SemanticScal",
+    "VoxelCrossEntropy",
+    "VoxelLovasz",
+    "VoxelPrediction",
     "inverse_log_frequency",
-    "lovasz_softmax_loss",
-    "point_cross_entropy",
-    "sem_scal_loss",
-    "voxel_cross_entropy",
 ]

@@ -9,7 +9,8 @@ Shape letters: B batch, C class, `...` any spatial axes.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 
-class ClassSums(NamedTuple):
+@dataclass(frozen=True)
+class ClassSums:
     """Sums over the scored voxels of a batch; all (C,), float64, counts without gradient.
 
     Attributes:

@@ -1,17 +1,17 @@
 """The network and its parts, registered with mmdetection3d."""
 
-from htcl.models import backbones, depth, heads, necks, temporal, view_transformers
-from htcl.models.data_preprocessor import SSCDataPreprocessor
-from htcl.models.htcl import HTCL, SceneFeatures
+from htcl.models import backbones, depth, heads, necks, temporal, view_transformers, volumes
+from htcl.models.data_preprocessor import OccupancyDataPreprocessor
+from htcl.models.htcl import HTCL
 
 __all__ = [
     "HTCL",
-    "SSCDataPreprocessor",
-    "SceneFeatures",
+    "OccupancyDataPreprocessor",
     "backbones",
     "depth",
     "heads",
     "necks",
     "temporal",
     "view_transformers",
+    "volumes",
 ]

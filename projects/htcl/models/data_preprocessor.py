@@ -1,6 +1,6 @@
 """From a list of samples to a batch on the model's device.
 
-Shape letters: B batch, T frame, H W image, N point.
+Shape letters: B batch, N camera, T frame, H W image, P point.
 """
 
 from __future__ import annotations
@@ -9,19 +9,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from mmdet3d.registry import MODELS
 from mmengine.model import BaseDataPreprocessor
+from mmengine.registry import MODELS
 from torch import Tensor
+
+from htcl.geometry import Camera
 
 # One length per sample, so these stay lists of tensors.
 RAGGED_KEYS = ("points", "point_labels", "point_uvd")
-# Images that the network sees normalised; `frames` stays uint8 for the temporal module's own
+# Images that the network sees normalised; the history stays uint8 for the temporal module's own
 # normalisation.
-NORMALISED_KEYS = ("left", "right")
+NORMALISED_KEYS = ("images", "right")
 
 
 @MODELS.register_module()
-class SSCDataPreprocessor(BaseDataPreprocessor):
+class OccupancyDataPreprocessor(BaseDataPreprocessor):
     """Stacks samples, moves them to the device and normalises the network images.
 
     The keys, shapes, units and frames of a sample are the data contract of
@@ -47,13 +49,12 @@ class SSCDataPreprocessor(BaseDataPreprocessor):
         """Collates ``data``.
 
         Args:
-            data: ``inputs`` (a dict of lists of tensors, as mmengine's ``pseudo_collate`` makes it,
-                or a list of dicts) and ``data_samples`` (a list, or None).
+            data: ``inputs`` (a dict of lists, as mmengine's ``pseudo_collate`` makes it, or a list
+                of dicts) and ``data_samples`` (a list, or None).
             training: Unused; part of mmengine's interface.
 
         Returns:
-            ``inputs``, a dict of stacked tensors with a leading B (lists for points), and
-            ``data_samples``.
+            ``inputs``, a :class:`~htcl.models.interfaces.Batch`, and ``data_samples``.
 
         Raises:
             ValueError: If the samples of a batch have different shapes or keys.
@@ -63,14 +64,22 @@ class SSCDataPreprocessor(BaseDataPreprocessor):
             inputs = _transpose(inputs)
         batch: dict[str, Any] = {}
         for key, values in self.cast_data(dict(inputs)).items():
-            batch[key] = list(values) if key in RAGGED_KEYS else _stack(key, values)
+            if key in RAGGED_KEYS:
+                batch[key] = list(values)
+            elif isinstance(values[0], Camera):
+                batch[key] = Camera.stack(values).to(self.device, self._non_blocking)
+            else:
+                batch[key] = _stack(key, values)
+        if "history" in batch:
+            batch.setdefault("current", batch["images"])
+            batch.setdefault("history_cameras", batch["cameras"])
         for key in NORMALISED_KEYS:
             if key in batch:
                 batch[key] = (batch[key].to(self.mean.dtype) - self.mean) / self.std
         return {"inputs": batch, "data_samples": self.cast_data(data.get("data_samples"))}
 
 
-def _transpose(samples: Sequence[Mapping[str, Tensor]]) -> dict[str, list[Tensor]]:
+def _transpose(samples: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     keys = set(samples[0])
     for index, sample in enumerate(samples):
         if set(sample) != keys:

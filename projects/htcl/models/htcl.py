@@ -3,48 +3,35 @@
 After Li, Deng, Zhang, Liang, Du, Jin, Zeng, "Hierarchical Temporal Context Learning for Camera-
 based Semantic Scene Completion", ECCV 2024.
 
-Shape letters: B batch, T frame, C channel, H W image, h w image feature map, D depth bin, X Y Z
-    voxel.
+Shape letters: B batch, N camera, M = B * N image, T frame, C channel, H W image, h w image feature
+map, D depth bin, X Y Z voxel, K class, P point.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from mmdet3d.models.segmentors.base import Base3DSegmentor
-from mmdet3d.registry import MODELS
 from mmdet3d.structures import Det3DDataSample
+from mmengine.registry import MODELS
 from mmengine.structures import BaseDataElement
-from torch import Tensor
+from torch import Tensor, nn
 
-from htcl.models.depth.camera_vector import camera_vector
+from htcl.datasets.specification import DatasetSpecification, build_specification
+from htcl.errors import InvalidValueError
+from htcl.geometry import DepthBins
+from htcl.losses import VoxelPrediction
+from htcl.models.building import build_part, shared_facts
+from htcl.models.checkpointing import checkpoint_modules
+from htcl.models.interfaces import Batch, HistoryFeatures, HistoryInputs, required_inputs
+from htcl.models.scene_features import DepthEstimate, SceneFeatures
+from htcl.ops import trilinear_resample
+from htcl.ops.splat import SplatIndex
 
-Config = dict[str, Any]
-
-
-@dataclass
-class SceneFeatures:
-    """What :meth:`HTCL.extract_feat` hands to the head and the losses.
-
-    Attributes:
-        voxel: Fused voxel features (B, C, X, Y, Z).
-        temporal_voxel: Voxel features of the history alone (B, C, X, Y, Z), None without a temporal
-            module.
-        image: Image features (B, C, h, w) of the current left frame.
-        depth_prob: Probability of each depth bin (B, D, h, w).
-        affinity: Pattern affinity of the history (B, 1, D, h, w), None without a temporal module.
-        unfused_depth: What ``depth_prob`` was made from, by name, all like it: ``mono`` and
-            ``stereo`` with stereo, ``current`` (without history) if the history corrected it.
-    """
-
-    voxel: Tensor
-    temporal_voxel: Tensor | None
-    image: Tensor
-    depth_prob: Tensor
-    affinity: Tensor | None
-    unfused_depth: dict[str, Tensor]
+Config = Mapping[str, Any]
 
 
 @MODELS.register_module()
@@ -52,33 +39,45 @@ class HTCL(Base3DSegmentor):
     """The whole network; every part is built from its config and may be exchanged there.
 
     Leaving out ``stereo`` gives the monocular network, leaving out ``temporal`` the one without
-    history.
+    history. :mod:`htcl.models.interfaces` says what each part takes and gives. Parts whose
+    constructor has a parameter ``specification``, ``depth_bins``, ``num_classes``,
+    ``ignore_index``, ``empty_class`` or ``class_counts`` get these facts from here.
 
     Args:
-        img_backbone: Image backbone, left image (B, 3, H, W) -> feature pyramid.
-        img_neck: Pyramid -> one map (B, C, H/8, W/8).
-        depth_net: Camera-aware net, map -> depth logits and context.
-        view_transformer: Lifts image features into the voxel grid.
+        img_backbone: Image backbone, images (M, 3, H, W) -> feature pyramid.
+        img_neck: Pyramid -> one map (M, C, h, w).
+        depth_net: Monocular depth estimator, map -> depth logits and context.
+        view_transformer: Lifts the features of all cameras into the voxel grid.
         voxel_encoder: 3D backbone.
         voxel_neck: 3D feature pyramid network, back to the voxel grid's resolution.
         head: Occupancy head.
-        grid_size: Output grid (X, Y, Z) of :meth:`predict`.
+        specification: Classes and output grid, see
+            :func:`~htcl.datasets.specification.build_specification`.
+        depth_bins: ``start``, ``stop``, ``step`` of the depth axis that all parts share, metres.
+        losses: The training losses, each a registered module (:mod:`htcl.losses`).
         stereo: Stereo depth from the left and right image; None for a monocular network.
         depth_fusion: Fuses the stereo and the monocular depth distribution; needed with ``stereo``.
-        temporal: Temporal context from the history frames; None for a single frame.
+        temporal: Temporal module; None for a single frame.
         temporal_fusion: Merges the temporal voxels into the current ones; needed with ``temporal``.
-        loss_depth: Supervision of the depth distribution by lidar; None to train without.
-        unfused_depth_weight: Weight of ``loss_depth`` on each distribution that the final one is
+        point_head: Classes of lidar points, for the losses on points; None trains without.
+        unfused_depth_weight: Weight of the depth losses on each distribution that the final one is
             made from. 0, as released, supervises the final one alone; a short training then learns
             to do without the stereo branch.
-        auxiliary_weight: Weight of the head's losses on the temporal voxels alone (1 in the
-            released network, 0 for none).
+        auxiliary_weight: Weight of the voxel and point losses on the temporal voxels alone (1 in
+            the released network, 0 for none).
+        label_stride: The voxel losses see every n-th voxel of the labels along each axis, starting
+            at a place that every step chooses at random: n^3 times less work, the same on average.
+        checkpointing: Paths of the modules whose activations are computed again in the backward
+            pass, see :func:`~htcl.models.checkpointing.checkpoint_modules`.
         data_preprocessor: Collation and normalisation.
         init_cfg: mmengine weight initialisation.
 
+    Attributes:
+        training_observers: Called in :meth:`loss` with the prediction of the fused voxels.
+
     Raises:
-        ValueError: If one part of a pair (stereo and depth_fusion, temporal and temporal_fusion) is
-            missing.
+        InvalidValueError: If one part of a pair (stereo and depth_fusion, temporal and
+            temporal_fusion) is missing, or losses on points have no head.
     """
 
     def __init__(
@@ -90,137 +89,171 @@ class HTCL(Base3DSegmentor):
         voxel_encoder: Config,
         voxel_neck: Config,
         head: Config,
-        grid_size: tuple[int, int, int],
+        specification: DatasetSpecification | str | Config,
+        depth_bins: DepthBins | Mapping[str, float],
+        losses: Sequence[Config] = (),
         stereo: Config | None = None,
         depth_fusion: Config | None = None,
         temporal: Config | None = None,
         temporal_fusion: Config | None = None,
-        loss_depth: Config | None = None,
+        point_head: Config | None = None,
         unfused_depth_weight: float = 0.0,
         auxiliary_weight: float = 1.0,
+        label_stride: int = 1,
+        checkpointing: Sequence[str] = (),
         data_preprocessor: Config | None = None,
         init_cfg: Config | list[Config] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         _check_pair("stereo", stereo, "depth_fusion", depth_fusion)
         _check_pair("temporal", temporal, "temporal_fusion", temporal_fusion)
+        self.specification = build_specification(specification)
+        facts = shared_facts(self.specification, DepthBins.build(depth_bins))
+        build = partial(build_part, facts=facts)
+        # These two may be anybody's classes, whose num_classes means another thing.
         self.img_backbone = MODELS.build(img_backbone)
         self.img_neck = MODELS.build(img_neck)
-        self.depth_net = MODELS.build(depth_net)
-        self.stereo = MODELS.build(stereo) if stereo else None
-        self.depth_fusion = MODELS.build(depth_fusion) if depth_fusion else None
-        self.view_transformer = MODELS.build(view_transformer)
-        self.temporal = MODELS.build(temporal) if temporal else None
-        self.voxel_encoder = MODELS.build(voxel_encoder)
-        self.voxel_neck = MODELS.build(voxel_neck)
-        self.temporal_fusion = MODELS.build(temporal_fusion) if temporal_fusion else None
-        self.head = MODELS.build(head)
-        self.loss_depth = MODELS.build(loss_depth) if loss_depth else None
-        self.grid_size = tuple(grid_size)
+        self.depth_net = build(depth_net)
+        self.stereo = build(stereo)
+        self.depth_fusion = build(depth_fusion)
+        self.view_transformer = build(view_transformer)
+        self.temporal = build(temporal)
+        self.voxel_encoder = build(voxel_encoder)
+        self.voxel_neck = build(voxel_neck)
+        self.temporal_fusion = build(temporal_fusion)
+        self.head = build(head)
+        self.point_head = build(point_head)
+        self.losses = nn.ModuleList(build(loss) for loss in losses)
+        if self.point_head is None and (on_points := self._losses("points")):
+            names = [loss.name for loss in on_points]
+            raise InvalidValueError(
+                f"model.losses has {names}, which need model.point_head: configure it, or take "
+                "these losses out of the list"
+            )
         self.unfused_depth_weight = unfused_depth_weight
         self.auxiliary_weight = auxiliary_weight
+        self.label_stride = label_stride
+        self.training_observers: list[Callable[[VoxelPrediction], None]] = []
+        absent = {name for name, part in vars(self).items() if part is None}
+        checkpoint_modules(self, [p for p in checkpointing if p.split(".")[0] not in absent])
 
-    def extract_feat(self, batch_inputs: dict[str, Any]) -> SceneFeatures:
-        """Images and calibration -> voxel features.
+    @property
+    def required_inputs(self) -> frozenset[str]:
+        """Names of the inputs that a prediction needs (:func:`.interfaces.required_inputs`)."""
+        return required_inputs(self)
+
+    def extract_feat(self, batch_inputs: Batch) -> SceneFeatures:
+        """Images and cameras -> voxel features; the network as a table of contents.
 
         Args:
-            batch_inputs: The preprocessor's batch (``docs/data_contract.md``).
+            batch_inputs: The preprocessor's batch.
 
         Returns:
             The features for head and losses.
         """
-        image = self.extract_image(batch_inputs["left"])
-        depth_prob, context, unfused_depth = self.estimate_depth(image, batch_inputs)
-        cells = self.view_transformer.index(batch_inputs)
-        history = temporal_voxel = affinity = None
-        if self.temporal is not None:
-            history, affinity, depth_score = self.temporal(
-                batch_inputs["frames"], batch_inputs, image.shape[-2:], details=True
-            )
-            if depth_score is not None:
-                unfused_depth = {**unfused_depth, "current": depth_prob}
-                # The bound keeps a bin that the current frame rules out reachable.
-                logits = depth_prob.float().clamp_min(1e-4).log() + depth_score
-                depth_prob = logits.softmax(dim=1)
-        voxel = self.view_transformer.splat(depth_prob, context, cells)
+        image = self.extract_image(batch_inputs["images"].flatten(0, 1))
+        map_size = (image.shape[-2], image.shape[-1])
+        index = self.view_transformer.index(batch_inputs["cameras"], map_size)
+        depth = self.estimate_depth(image, batch_inputs)
+        history = self.extract_history(batch_inputs, map_size, index)
+        if history is not None:
+            depth = depth.corrected(history.depth_score)
+        voxel = self.view_transformer.splat(depth.prob, depth.context, index)
         voxel = self.voxel_neck(self.voxel_encoder(voxel))
         if history is not None:
-            temporal_voxel = self.temporal.refine_voxels(self.view_transformer.pool(history, cells))
-            voxel = self.temporal_fusion(voxel, temporal_voxel)
-        return SceneFeatures(voxel, temporal_voxel, image, depth_prob, affinity, unfused_depth)
+            voxel = self.temporal_fusion(voxel, history.voxel)
+        return SceneFeatures(voxel, image, depth, history)
 
-    def extract_image(self, left: Tensor) -> Tensor:
-        """Current left image (B, 3, H, W), normalised -> features (B, C, h, w)."""
-        features = self.img_neck(self.img_backbone(left))
+    def extract_image(self, images: Tensor) -> Tensor:
+        """Current images (M, 3, H, W), normalised -> features (M, C, h, w)."""
+        features = self.img_neck(self.img_backbone(images))
         return features[0] if isinstance(features, list | tuple) else features
 
-    def estimate_depth(
-        self, image: Tensor, batch_inputs: dict[str, Any]
-    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Depth distribution of each image cell, from one camera and, where configured, from two.
+    def estimate_depth(self, image: Tensor, batch_inputs: Batch) -> DepthEstimate:
+        """Depth of each image cell, from one camera and, where configured, from two.
 
         Args:
-            image: Image features (B, C, h, w).
+            image: Image features (M, C, h, w).
             batch_inputs: The batch.
-
-        Returns:
-            Probability of each depth bin (B, D, h, w), context features (B, C, h, w), and the
-            distributions before the fusion by name.
         """
-        camera = camera_vector(
-            batch_inputs["intrinsics_left"],
-            batch_inputs["pixel_transform"],
-            batch_inputs["lidar_from_camera"],
-            batch_inputs["augmented_from_lidar"],
-        )
+        camera = batch_inputs["cameras"].flatten()
         depth_logits, context = self.depth_net(image, camera)
         mono = depth_logits.softmax(dim=1)
         if self.stereo is None:
-            return mono, context, {}
+            return DepthEstimate(mono, context, {})
         stereo = self.stereo(
-            batch_inputs["left"],
-            batch_inputs["right"],
-            batch_inputs["focal_baseline"],
-            batch_inputs["pixel_transform"][:, 0, 0],
-            image.shape[-2:],
+            batch_inputs["images"].flatten(0, 1),
+            batch_inputs["right"].flatten(0, 1),
+            batch_inputs["focal_baseline"].flatten(),
+            camera,
+            (image.shape[-2], image.shape[-1]),
         )
-        return self.depth_fusion(stereo, mono), context, {"mono": mono, "stereo": stereo}
+        fused = self.depth_fusion(stereo, mono)
+        return DepthEstimate(fused, context, {"mono": mono, "stereo": stereo})
 
-    def loss(
-        self, batch_inputs: dict[str, Any], batch_data_samples: list[Det3DDataSample]
-    ) -> dict[str, Tensor]:
-        """All training losses, and the training IoU of the fused head.
+    def extract_history(
+        self, batch_inputs: Batch, map_size: tuple[int, int], index: SplatIndex
+    ) -> HistoryFeatures | None:
+        """Features of the history, None without a temporal module.
 
         Args:
-            batch_inputs: The batch, with ``depth_map`` and points.
+            batch_inputs: The batch.
+            map_size: (h, w) of the image features.
+            index: Which frustum cell falls into which voxel.
+        """
+        if self.temporal is None:
+            return None
+        motion = batch_inputs.get("current_from_history")
+        inputs = HistoryInputs(
+            images=batch_inputs["history"].transpose(1, 2).flatten(0, 1),
+            current=batch_inputs["current"].flatten(0, 1),
+            camera=batch_inputs["history_cameras"].flatten(),
+            current_from_history=None if motion is None else motion.transpose(1, 2).flatten(0, 1),
+        )
+        return self.temporal(inputs, map_size, partial(self.view_transformer.pool, index=index))
+
+    def loss(
+        self, batch_inputs: Batch, batch_data_samples: list[Det3DDataSample]
+    ) -> dict[str, Tensor]:
+        """All training losses.
+
+        Args:
+            batch_inputs: The batch, with ``depth_maps`` and points where losses need them.
             batch_data_samples: Samples with ``gt_voxels``.
 
         Returns:
             Losses by name; those of the temporal voxels alone carry the prefix ``temporal_``.
         """
         features = self.extract_feat(batch_inputs)
-        losses = self.head.loss(features.voxel, batch_inputs, batch_data_samples, features.image)
-        if self.loss_depth is not None:
-            losses |= self._depth_losses(features, batch_inputs["depth_map"])
-        if features.temporal_voxel is not None and self.auxiliary_weight > 0:
-            auxiliary = self.head.loss(
-                features.temporal_voxel, batch_inputs, batch_data_samples, features.image
-            )
-            for name, value in auxiliary.items():
-                weight = self.auxiliary_weight if "loss" in name else 1.0
-                losses[f"temporal_{name}"] = value * weight
+        target = _target(batch_data_samples).to(features.voxel.device)
+        prediction = self.predict_at_labels(features.voxel, target)
+        with torch.no_grad():
+            for observe in self.training_observers:
+                observe(prediction)
+        losses = self._scene_losses(features.voxel, prediction, features.image, batch_inputs)
+        losses |= self._depth_losses(features.depth, batch_inputs)
+        if features.history is not None and self.auxiliary_weight > 0:
+            voxel = features.history.voxel
+            prediction = self.predict_at_labels(voxel, target)
+            auxiliary = self._scene_losses(voxel, prediction, features.image, batch_inputs)
+            losses |= {f"temporal_{k}": self.auxiliary_weight * v for k, v in auxiliary.items()}
         return losses
 
-    def _depth_losses(self, features: SceneFeatures, depth_map: Tensor) -> dict[str, Tensor]:
-        losses = {"loss_depth": self.loss_depth(features.depth_prob, depth_map)}
-        if self.unfused_depth_weight > 0:
-            for name, prob in features.unfused_depth.items():
-                loss = self.loss_depth(prob, depth_map)
-                losses[f"loss_depth_{name}"] = self.unfused_depth_weight * loss
-        return losses
+    def predict_at_labels(self, voxel: Tensor, target: Tensor) -> VoxelPrediction:
+        """Logits at the labelled voxels, or at every ``label_stride``-th of them.
+
+        Args:
+            voxel: Voxel features (B, C, X, Y, Z).
+            target: Classes on the grid of the labels (B, X', Y', Z').
+        """
+        size, stride = target.shape[1:], self.label_stride
+        start = torch.randint(stride, (3,)).tolist()
+        target = target[(slice(None), *(slice(first, None, stride) for first in start))]
+        logits = trilinear_resample(self.head(voxel), size, start, stride)
+        return VoxelPrediction(logits, target, self.specification.ignore_index)
 
     def predict(
-        self, batch_inputs: dict[str, Any], batch_data_samples: list[Det3DDataSample]
+        self, batch_inputs: Batch, batch_data_samples: list[Det3DDataSample]
     ) -> list[Det3DDataSample]:
         """Class of every voxel of the output grid.
 
@@ -230,30 +263,77 @@ class HTCL(Base3DSegmentor):
 
         Returns:
             The samples with ``pred_voxels.semantics`` (uint8, (X, Y, Z)), ``depth_plane`` (float32
-            (h, w), metres: the most probable plane) and, with history, ``temporal_affinity``
-            (float32 (h, w): the mean over depth).
+            (N, h, w), metres: the most probable plane) and, with an affinity,
+            ``temporal_affinity`` (float32 (N, h, w): the mean over depth).
         """
         features = self.extract_feat(batch_inputs)
-        logits = self.head.predict(features.voxel, self.grid_size)
-        semantics = logits.argmax(dim=1).to(torch.uint8)
-        depth = self.view_transformer.best_depth(features.depth_prob)
+        semantics = self._logits(features).argmax(dim=1).to(torch.uint8)
+        cameras = batch_inputs["cameras"].shape
+        depth = self.view_transformer.best_depth(features.depth.prob).unflatten(0, cameras)
+        affinity = None if features.history is None else features.history.affinity
+        if affinity is not None:
+            affinity = affinity[:, 0].float().mean(dim=1).unflatten(0, cameras)
         for index, sample in enumerate(batch_data_samples):
             sample.pred_voxels = BaseDataElement(semantics=semantics[index])
             sample.depth_plane = depth[index]
-            if features.affinity is not None:
-                sample.temporal_affinity = features.affinity[index, 0].float().mean(dim=0)
+            if affinity is not None:
+                sample.temporal_affinity = affinity[index]
         return batch_data_samples
 
-    def _forward(self, batch_inputs: dict[str, Any], batch_data_samples: Any = None) -> Tensor:
-        """Logits (B, num_classes, X, Y, Z) at the output grid, without post-processing."""
-        return self.head.predict(self.extract_feat(batch_inputs).voxel, self.grid_size)
+    def _forward(self, batch_inputs: Batch, batch_data_samples: Any = None) -> Tensor:
+        """Logits (B, K, X, Y, Z) at the output grid, without post-processing."""
+        return self._logits(self.extract_feat(batch_inputs))
 
-    def encode_decode(self, batch_inputs: dict[str, Any], batch_data_samples: Any = None) -> Tensor:
+    def encode_decode(self, batch_inputs: Batch, batch_data_samples: Any = None) -> Tensor:
         """Same as the plain forward pass; part of mmdet3d's segmentor interface."""
         return self._forward(batch_inputs)
+
+    def _logits(self, features: SceneFeatures) -> Tensor:
+        return trilinear_resample(self.head(features.voxel), self.specification.grid.shape)
+
+    def _losses(self, on: str) -> list[nn.Module]:
+        """The losses on voxels, points or depth that count."""
+        return [loss for loss in self.losses if loss.on == on and loss.weight != 0]
+
+    def _scene_losses(
+        self, voxel: Tensor, prediction: VoxelPrediction, image: Tensor, batch: Batch
+    ) -> dict[str, Tensor]:
+        losses = {
+            f"loss_{loss.name}": loss.weight * loss(prediction) for loss in self._losses("voxels")
+        }
+        if on_points := self._losses("points"):
+            image = image.unflatten(0, batch["cameras"].shape)
+            logits = self.point_head(voxel, image, batch["points"], batch["point_uvd"])
+            labels = torch.cat(list(batch["point_labels"])).to(logits.device)
+            for loss in on_points:
+                losses[f"loss_{loss.name}"] = loss.weight * loss(logits, labels)
+        return losses
+
+    def _depth_losses(self, depth: DepthEstimate, batch: Batch) -> dict[str, Tensor]:
+        losses: dict[str, Tensor] = {}
+        for loss in self._losses("depth"):
+            depth_map = batch["depth_maps"].flatten(0, 1)
+            losses[f"loss_{loss.name}"] = loss.weight * loss(depth.prob, depth_map)
+            if self.unfused_depth_weight > 0:
+                weight = self.unfused_depth_weight * loss.weight
+                for name, prob in depth.unfused.items():
+                    losses[f"loss_{loss.name}_{name}"] = weight * loss(prob, depth_map)
+        return losses
+
+
+def _target(data_samples: Sequence[Det3DDataSample]) -> Tensor:
+    for sample in data_samples:
+        if "gt_voxels" not in sample:
+            raise InvalidValueError(
+                f"sample {sample.get('sequence')}/{sample.get('frame')} has no gt_voxels; train on "
+                "a split with labels"
+            )
+    return torch.stack([sample.gt_voxels.semantics for sample in data_samples])
 
 
 def _check_pair(first: str, first_cfg: Any, second: str, second_cfg: Any) -> None:
     if bool(first_cfg) != bool(second_cfg):
         present, absent = (first, second) if first_cfg else (second, first)
-        raise ValueError(f"model.{present} is set but model.{absent} is None: give both or neither")
+        raise InvalidValueError(
+            f"model.{present} is set but model.{absent} is None: give both or neither"
+        )

@@ -35,16 +35,17 @@ def trilinear_resample(
         (B, C, ceil((X' - start) / stride), ...), float32 whatever autocast says.
     """
     volume = volume.float()
-    if tuple(volume.shape[2:]) == tuple(size) and stride == 1:
-        return volume
+    if tuple(volume.shape[2:]) == tuple(size):
+        x, y, z = (slice(first, None, stride) for first in start)
+        return volume[..., x, y, z]
     with torch.autocast(volume.device.type, enabled=False):
-        x, y, z = (
+        along_x, along_y, along_z = (
             _weights(count, new, first, stride, volume)
             for count, new, first in zip(volume.shape[2:], size, start, strict=True)
         )
-        planes = y @ (volume @ z.T)
+        planes = along_y @ (volume @ along_z.T)
         shape = planes.shape[-2:]
-        return (x @ planes.flatten(3)).unflatten(3, shape)
+        return (along_x @ planes.flatten(3)).unflatten(3, shape)
 
 
 def _weights(count: int, size: int, start: int, stride: int, like: Tensor) -> Tensor:

@@ -1,15 +1,16 @@
 """Summation of frustum features into voxels.
 
 A frustum feature is the product of a depth probability and an image feature, so a voxel's sum is
-one row of a sparse matrix product: the row's entries are the probabilities of the cells that fall
-into the voxel. ``torch.nn.functional.embedding_bag`` computes just that, forwards and backwards,
-one bag a voxel, without building the (C, D, h, w) volume and without atomics: the result does not
-depend on the order in which threads run.
+one row of a sparse matrix product: the row's entries are the probabilities of the cells, of all
+cameras, that fall into the voxel. ``torch.nn.functional.embedding_bag`` computes just that,
+forwards and backwards, one bag a voxel, without building the (C, D, h, w) volume and without
+atomics: the result does not depend on the order in which threads run.
 
 Source of the idea: "Lift, Splat, Shoot: Encoding Images from Arbitrary Camera Rigs by Implicitly
 Unprojecting to 3D" (J. Philion, S. Fidler, ECCV 2020), sections 3.1 and 3.2.
 
-Shape letters: B batch, C channel, D depth bin, h w feature map, X Y Z voxel, K kept frustum cells.
+Shape letters: B batch, N camera, M = B * N image, C channel, D depth bin, h w feature map, X Y Z
+voxel, K kept frustum cells.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ class SplatIndex:
     """Which frustum cell goes into which voxel; made once a forward pass.
 
     Attributes:
-        voxel_of_cell: (B, D, h, w) int64, voxel number in the sample's grid, -1 = dropped.
-        cells: (K,) int64, flat numbers (over B, D, h, w) of the kept cells, ordered by voxel.
-        pixels: (K,) int64, flat numbers (over B, h, w) of the pixels of ``cells``.
+        voxel_of_cell: (B, N, D, h, w) int64, voxel number in the sample's grid, -1 = dropped.
+        cells: (K,) int64, flat numbers (over M, D, h, w) of the kept cells, ordered by voxel.
+        pixels: (K,) int64, flat numbers (over M, h, w) of the pixels of ``cells``.
         starts: (B*X*Y*Z + 1,) int64; ``cells[starts[v]:starts[v + 1]]`` fall into voxel ``v`` (over
             B, X, Y, Z).
         grid_shape: (X, Y, Z).
@@ -47,11 +48,12 @@ class SplatIndex:
     grid_shape: tuple[int, int, int]
 
     def check(self, name: str, shape: tuple[int, ...]) -> None:
-        """Raises ValueError if ``shape`` (B, D, h, w) of tensor ``name`` is not the index's own."""
-        if tuple(shape) != tuple(self.voxel_of_cell.shape):
+        """Raises ValueError if ``shape`` (M, D, h, w) of tensor ``name`` is not the index's own."""
+        own = tuple(self.voxel_of_cell.flatten(0, 1).shape)
+        if tuple(shape) != own:
             raise ValueError(
-                f"{name} covers (B, D, h, w) = {tuple(shape)}, but the splat index was built for "
-                f"{tuple(self.voxel_of_cell.shape)}; check image size and depth bins"
+                f"{name} covers (M, D, h, w) = {tuple(shape)}, but the splat index was built for "
+                f"{own}; check image size and depth bins"
             )
 
 
@@ -59,13 +61,13 @@ def build_splat_index(voxel_of_cell: Tensor, grid_shape: tuple[int, int, int]) -
     """Orders the frustum cells by voxel.
 
     Args:
-        voxel_of_cell: (B, D, h, w) int64, C-order voxel number of each cell, negative = dropped.
+        voxel_of_cell: (B, N, D, h, w) int64, C-order voxel number of each cell, negative = dropped.
         grid_shape: (X, Y, Z).
 
     Returns:
         The index.
     """
-    batch, _, height, width = voxel_of_cell.shape
+    batch, _, depths, height, width = voxel_of_cell.shape
     num_voxels = math.prod(grid_shape)
     per_sample = voxel_of_cell.reshape(batch, -1)
     offsets = torch.arange(batch, device=per_sample.device)[:, None] * num_voxels
@@ -75,11 +77,11 @@ def build_splat_index(voxel_of_cell: Tensor, grid_shape: tuple[int, int, int]) -
     # A stable order fixes the order of the summands, and with it the rounding of the sums.
     sorted_voxels, order = voxels[cells].sort(stable=True)
     cells = cells[order]
-    sample = torch.div(cells, per_sample.shape[1], rounding_mode="floor")
-    pixels = sample * (height * width) + cells % (height * width)
+    image = torch.div(cells, depths * height * width, rounding_mode="floor")
+    pixels = image * (height * width) + cells % (height * width)
     borders = torch.arange(batch * num_voxels + 1, device=cells.device)
     starts = torch.searchsorted(sorted_voxels, borders)
-    return SplatIndex(voxel_of_cell, cells, pixels, starts, tuple(grid_shape))
+    return SplatIndex(voxel_of_cell, cells, pixels, starts, grid_shape)
 
 
 def lift_splat(depth_prob: Tensor, context: Tensor, index: SplatIndex) -> Tensor:
@@ -88,8 +90,8 @@ def lift_splat(depth_prob: Tensor, context: Tensor, index: SplatIndex) -> Tensor
     Half-precision inputs are summed, and returned, in float32.
 
     Args:
-        depth_prob: (B, D, h, w).
-        context: (B, C, h, w).
+        depth_prob: (M, D, h, w).
+        context: (M, C, h, w).
         index: Where each cell falls.
 
     Returns:
@@ -98,9 +100,10 @@ def lift_splat(depth_prob: Tensor, context: Tensor, index: SplatIndex) -> Tensor
     Raises:
         ValueError: If a shape does not fit the index.
     """
-    batch, channels, height, width = context.shape
+    images, channels, height, width = context.shape
     index.check("depth_prob", tuple(depth_prob.shape))
-    index.check("context", (batch, depth_prob.shape[1], height, width))
+    index.check("context", (images, depth_prob.shape[1], height, width))
+    batch = len(index.voxel_of_cell)
     dtype = _sum_dtype(depth_prob, context)
     rows = context.to(dtype).permute(0, 2, 3, 1).reshape(-1, channels)
     weights = depth_prob.to(dtype).reshape(-1).index_select(0, index.cells)
@@ -127,7 +130,7 @@ def pool_cells(volume: Tensor, index: SplatIndex) -> Tensor:
     """Sums the features of all frustum cells of a voxel.
 
     Args:
-        volume: (B, C, D, h, w).
+        volume: (M, C, D, h, w).
         index: Where each cell falls.
 
     Returns:
@@ -143,10 +146,11 @@ def pool_cells(volume: Tensor, index: SplatIndex) -> Tensor:
 def pool_cells_reference(volume: Tensor, index: SplatIndex) -> Tensor:
     """The definition of :func:`pool_cells`: ``index_add`` sample by sample."""
     channels, num_voxels = volume.shape[1], math.prod(index.grid_shape)
+    samples = volume.unflatten(0, index.voxel_of_cell.shape[:2])
     grids = []
-    for sample, voxel in zip(volume, index.voxel_of_cell, strict=True):
+    for sample, voxel in zip(samples, index.voxel_of_cell, strict=True):
         keep = voxel.flatten() >= 0
-        rows = sample.reshape(channels, -1).t()[keep]
+        rows = sample.movedim(1, -1).reshape(-1, channels)[keep]
         empty = rows.new_zeros(num_voxels, channels)
         grids.append(empty.index_add(0, voxel.flatten()[keep], rows).t())
     return torch.stack(grids).reshape(-1, channels, *index.grid_shape)
@@ -158,14 +162,14 @@ class _PoolCells(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, volume: Tensor, index: SplatIndex) -> Tensor:
         ctx.index, ctx.shape, ctx.dtype = index, volume.shape, volume.dtype
-        batch, channels = volume.shape[:2]
+        batch, (images, channels) = len(index.voxel_of_cell), volume.shape[:2]
         dtype = _sum_dtype(volume)
-        cells = volume.reshape(batch, channels, -1)
+        cells = volume.reshape(images, channels, -1)
         num_voxels = math.prod(index.grid_shape)
         out = torch.empty(batch, channels, num_voxels, dtype=dtype, device=volume.device)
         for first in range(0, channels, POOL_CHANNELS):
             part = slice(first, first + POOL_CHANNELS)
-            rows = torch.cat([sample[part].t().to(dtype) for sample in cells])
+            rows = torch.cat([image[part].t().to(dtype) for image in cells])
             voxels = F.embedding_bag(
                 index.cells, rows, index.starts, mode="sum", include_last_offset=True
             )
@@ -176,15 +180,16 @@ class _PoolCells(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        batch, channels = ctx.shape[:2]
+        images, channels = ctx.shape[:2]
         result = torch.empty(
-            batch, channels, math.prod(ctx.shape[2:]), dtype=grad.dtype, device=grad.device
+            images, channels, math.prod(ctx.shape[2:]), dtype=grad.dtype, device=grad.device
         )
-        for sample in range(batch):
-            voxel = ctx.index.voxel_of_cell[sample].flatten()
-            rows = grad[sample].reshape(channels, -1)
-            torch.index_select(rows, 1, voxel.clamp(min=0), out=result[sample])
-            result[sample].mul_(voxel >= 0)
+        voxels = ctx.index.voxel_of_cell.flatten(2)
+        for image, target in enumerate(result):
+            sample, camera = divmod(image, voxels.shape[1])
+            voxel, rows = voxels[sample, camera], grad[sample].reshape(channels, -1)
+            torch.index_select(rows, 1, voxel.clamp(min=0), out=target)
+            target.mul_(voxel >= 0)
         return result.reshape(ctx.shape).to(ctx.dtype), None
 
 

@@ -18,13 +18,17 @@ CORRECT, MISSED, INVENTED, WRONG_CLASS = 1, 2, 3, 4
 
 
 def error_map(
-    prediction: np.ndarray, ground_truth: np.ndarray, ignore_index: int = 255
+    prediction: np.ndarray,
+    ground_truth: np.ndarray,
+    empty_class: int = 0,
+    ignore_index: int = 255,
 ) -> np.ndarray:
     """Sorts voxels into categories.
 
     Args:
-        prediction: Labels, 0 empty, uint8 (X, Y, Z).
-        ground_truth: Labels, 0 empty, ``ignore_index`` not scored, uint8 (X, Y, Z).
+        prediction: Labels, uint8 (X, Y, Z).
+        ground_truth: Labels, uint8 (X, Y, Z).
+        empty_class: Label of free space.
         ignore_index: Label of voxels that are not scored.
 
     Returns:
@@ -40,8 +44,8 @@ def error_map(
             f"prediction has shape {prediction.shape}, ground truth {ground_truth.shape}"
         )
     scored = ground_truth != ignore_index
-    predicted = (prediction != 0) & (prediction != ignore_index)
-    occupied = ground_truth != 0
+    predicted = (prediction != empty_class) & (prediction != ignore_index)
+    occupied = ground_truth != empty_class
     categories = np.zeros(prediction.shape, dtype=np.uint8)
     categories[scored & occupied & predicted] = WRONG_CLASS
     categories[scored & occupied & (prediction == ground_truth)] = CORRECT

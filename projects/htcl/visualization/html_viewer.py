@@ -19,21 +19,22 @@ import k3d
 import numpy as np
 from PIL import Image
 
-from htcl.datasets.labels import IGNORE_INDEX, PALETTE
+from htcl.errors import InvalidValueError
+from htcl.files import atomic_write
+from htcl.geometry import VoxelGrid
 from htcl.visualization.error_map import ERROR_NAMES, ERROR_PALETTE, error_map
-from htcl.visualization.page import fit
+from htcl.visualization.page import tile
 from htcl.visualization.result_file import FrameResult
 from htcl.visualization.views import field_of_view
 
 _PANEL_SCRIPT = Path(__file__).with_name("html_viewer.js")
 _THUMBNAIL = (120, 300)
+# The page counts the drawn classes from 1, because k3d leaves 0 out; its grids have this for what
+# is not scored.
+_NOT_SCORED = 255
 
 
-def write_html(
-    results: Iterable[FrameResult],
-    path: str | Path,
-    palette: np.ndarray = PALETTE,
-) -> Path:
+def write_html(results: Iterable[FrameResult], path: str | Path) -> Path:
     """Writes one HTML file with all given frames.
 
     A full-size frame takes about 0.2 MB, k3d itself about 1.2 MB.
@@ -41,42 +42,39 @@ def write_html(
     Args:
         results: The frames, in the order of the slider; all with the same grid and class names.
         path: File to write.
-        palette: RGB colour of every label, uint8 (K, 3).
 
     Returns:
         The path.
 
     Raises:
-        ValueError: If there is no frame, or the frames differ in grid or classes.
+        InvalidValueError: If there is no frame, or the frames differ in grid or classes.
     """
     frames, first = [], None
     for result in results:
         first = first or result
-        if (result.prediction.shape, result.class_names) != (
-            first.prediction.shape,
-            first.class_names,
-        ):
-            raise ValueError(
+        if (result.grid, result.class_names) != (first.grid, first.class_names):
+            raise InvalidValueError(
                 f"frame {result.name} has another grid or other classes than {first.name}: "
                 f"{result.prediction.shape} against {first.prediction.shape}; write separate pages"
             )
         frames.append(_frame_entry(result))
     if first is None:
-        raise ValueError("no frame to write into the page")
+        raise InvalidValueError("no frame to write into the page")
 
-    plot, ids = _plot(first, palette)
-    box = (first.voxel_origin, np.array(first.prediction.shape) * first.voxel_size)
+    drawn, grid = first.drawn_classes, first.grid
+    classes = _entries([first.class_names[k] for k in drawn], first.palette[drawn])
+    plot, ids = _plot(grid, classes)
     data = {
         "ids": ids,
-        "size": list(first.prediction.shape[::-1]),
-        "classes": _entries(first.class_names[1:], palette[1:]),
+        "size": list(grid.shape[::-1]),
+        "classes": classes,
         "errors": _entries(ERROR_NAMES[1:], ERROR_PALETTE[1:]),
-        "cameras": {"one": _camera(*box, 0.0), "both": _camera(*box, _beside(box[1]))},
-        "ignore": IGNORE_INDEX,
+        "cameras": {"one": _camera(grid, 0.0), "both": _camera(grid, _beside(grid))},
+        "ignore": _NOT_SCORED,
         "frames": frames,
     }
-    # "</" would end the script element whatever the quotes around it.
-    payload = json.dumps(data).replace("</", "<\\/")
+    # "</" and "<!--" would end the script element whatever the quotes around them.
+    payload = json.dumps(data).replace("<", "\\u003c")
     script = f"const HTCL = {payload};\n{_PANEL_SCRIPT.read_text(encoding='ascii')}"
     page = plot.get_snapshot(additional_js_code=script)
     title = f"Voxel viewer: {first.name}" + (
@@ -84,32 +82,28 @@ def write_html(
     )
     start, end = page.index("<title>"), page.index("</title>")
     page = f"{page[:start]}<title>{html.escape(title)}{page[end:]}"
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
-    return path
+    with atomic_write(path, "w") as file:
+        file.write(page)
+    return Path(path)
 
 
 def _frame_entry(result: FrameResult) -> dict[str, str | None]:
     """Packs one frame: name, small JPEG of the image, and grids as base64 of zlib of bytes."""
     thumbnail = io.BytesIO()
-    Image.fromarray(fit(result.left, _THUMBNAIL)).save(thumbnail, format="JPEG", quality=80)
+    Image.fromarray(tile(result.images, _THUMBNAIL)).save(thumbnail, format="JPEG", quality=80)
     in_view = field_of_view(
-        result.prediction.shape,
-        result.voxel_origin,
-        result.voxel_size,
-        result.left_projection,
-        result.lidar_from_camera,
-        result.left.shape[:2],
+        result.grid, result.projections, result.reference_from_camera, result.images.shape[1:3]
     )
-    truth = result.ground_truth
+    truth, number = result.ground_truth, np.zeros(256, dtype=np.uint8)
+    number[result.drawn_classes] = np.arange(1, len(result.class_names))
+    number[result.ignore_index] = _NOT_SCORED
     return {
         "name": result.name,
-        "prediction": _pack(result.prediction),
-        "truth": None if truth is None else _pack(truth),
+        "prediction": _pack(number[result.prediction]),
+        "truth": None if truth is None else _pack(number[truth]),
         "errors": None
         if truth is None
-        else _pack(error_map(result.prediction, truth, IGNORE_INDEX)),
+        else _pack(error_map(result.prediction, truth, result.empty_class, result.ignore_index)),
         "in_view": _pack(in_view.astype(np.uint8)),
         "image": "data:image/jpeg;base64," + base64.b64encode(thumbnail.getvalue()).decode(),
     }
@@ -123,15 +117,14 @@ def _pack(grid: np.ndarray) -> str:
 def _entries(names: Iterable[str], palette: np.ndarray) -> list[dict[str, str]]:
     return [
         {"name": name, "colour": "#{:02x}{:02x}{:02x}".format(*colour)}
-        for name, colour in zip(names, palette, strict=False)
+        for name, colour in zip(names, palette, strict=True)
     ]
 
 
-def _plot(result: FrameResult, palette: np.ndarray) -> tuple[k3d.plot.Plot, list[int]]:
+def _plot(grid: VoxelGrid, classes: list[dict[str, str]]) -> tuple[k3d.plot.Plot, list[int]]:
     """Builds the k3d scene: two empty voxel objects side by side, which the script fills."""
-    origin = result.voxel_origin
-    extent = np.array(result.prediction.shape) * result.voxel_size
-    beside = _beside(extent)
+    origin, upper = np.array(grid.origin), np.array(grid.upper)
+    beside = _beside(grid)
     plot = k3d.plot(
         background_color=0xF3F5F8,
         camera_auto_fit=False,
@@ -139,26 +132,23 @@ def _plot(result: FrameResult, palette: np.ndarray) -> tuple[k3d.plot.Plot, list
         grid_visible=False,
         # k3d derives its near and far planes from the grid, also where it is not drawn.
         grid_auto_fit=False,
-        grid=(origin[0], origin[1] - beside, origin[2], *(origin + extent)),
+        grid=(origin[0], origin[1] - beside, origin[2], *upper),
         menu_visibility=False,
         axes_helper=0.8,
         axes=["front", "left", "up"],
         lighting=1.6,
     )
-    plot.camera = _camera(origin, extent, 0.0)
-    colours = [
-        int(r) << 16 | int(g) << 8 | int(b) for r, g, b in palette[1 : len(result.class_names)]
-    ]
+    plot.camera = _camera(grid, 0.0)
+    colours = [int(entry["colour"][1:], 16) for entry in classes]
     ids = []
     # Two places: the left one shows the chosen grid, the right one the ground truth when both are
     # shown.
     for place, name in enumerate(("shown", "beside")):
-        shift = -place * beside
-        lower = origin + np.array([0.0, shift, 0.0])
+        shift = np.array([0.0, -place * beside, 0.0])
         voxels = k3d.voxels(
             np.zeros((1, 1, 1), dtype=np.uint8),
             color_map=colours,
-            bounds=np.stack([lower, lower + extent], axis=1).ravel().tolist(),
+            bounds=np.stack([origin + shift, upper + shift], axis=1).ravel().tolist(),
             outlines=True,
             outlines_color=0x303030,
             name=name,
@@ -168,16 +158,18 @@ def _plot(result: FrameResult, palette: np.ndarray) -> tuple[k3d.plot.Plot, list
     return plot, ids
 
 
-def _beside(extent: np.ndarray) -> float:
+def _beside(grid: VoxelGrid) -> float:
     """Returns how far to the right the second grid stands, in metres."""
+    extent = np.subtract(grid.upper, grid.origin)
     return float(extent[1] + 0.08 * max(extent[0], extent[1]))
 
 
-def _camera(origin: np.ndarray, extent: np.ndarray, beside: float) -> list[float]:
+def _camera(grid: VoxelGrid, beside: float) -> list[float]:
     """Returns k3d's nine camera numbers: eye, target, up.
 
     They show one grid, or two that stand ``beside`` metres apart.
     """
+    origin, extent = grid.origin, np.subtract(grid.upper, grid.origin)
     reach = float(max(extent[0], extent[1])) + 0.95 * beside
     middle = float(origin[1] + extent[1] / 2) - beside / 2
     eye = (float(origin[0]) - 0.30 * reach, middle, float(origin[2]) + 0.52 * reach)

@@ -5,7 +5,6 @@ Shape letters: h w feature map, H W image.
 
 from __future__ import annotations
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -28,6 +27,8 @@ def colour_map(
     Returns:
         uint8 (h, w, 3).
     """
+    import matplotlib
+
     low, high = limits
     share = ((values - low) / max(high - low, 1e-12)).clip(0, 1)
     colours = matplotlib.colormaps[scheme](np.nan_to_num(share))[..., :3]

@@ -11,8 +11,10 @@ import mcubes
 import numpy as np
 import open3d as o3d
 
-from htcl.datasets.labels import PALETTE
+from htcl.errors import InvalidValueError
+from htcl.geometry import VoxelGrid
 from htcl.visualization.result_file import FrameResult
+from htcl.visualization.saving import atomic_path
 
 # Taubin's smoothing (Taubin, "A Signal Processing Approach to Fair Surface Design", SIGGRAPH 1995)
 # takes the stairs of the voxels away without shrinking; blurring the grid instead would swallow
@@ -20,15 +22,12 @@ from htcl.visualization.result_file import FrameResult
 SMOOTHING_STEPS = 5
 
 
-def class_mesh(
-    mask: np.ndarray, origin: np.ndarray, voxel_size: np.ndarray | float, smooth: bool = True
-) -> o3d.geometry.TriangleMesh:
+def class_mesh(mask: np.ndarray, grid: VoxelGrid, smooth: bool = True) -> o3d.geometry.TriangleMesh:
     """Returns the surface around the marked voxels, vertices in metres.
 
     Args:
         mask: The voxels of one class, bool (X, Y, Z).
-        origin: Lower corner of the grid in metres, (3,).
-        voxel_size: Edge of a cell in metres, a number or (3,).
+        grid: Where the voxels are.
         smooth: Take the stairs of the voxels away.
     """
     cells = np.argwhere(mask)
@@ -39,7 +38,7 @@ def class_mesh(
     # One empty cell around closes the surface; array index i is then the centre of cell i - 1 +
     # lower.
     vertices, triangles = mcubes.marching_cubes(np.pad(part, 1).astype(np.float32), 0.5)
-    points = origin + (vertices - 0.5 + lower) * np.asarray(voxel_size)
+    points = np.array(grid.origin) + (vertices - 0.5 + lower) * np.array(grid.voxel_size)
     mesh = o3d.geometry.TriangleMesh(
         o3d.utility.Vector3dVector(points), o3d.utility.Vector3iVector(triangles.astype(np.int32))
     )
@@ -49,30 +48,23 @@ def class_mesh(
 
 
 def class_meshes(
-    labels: np.ndarray,
-    origin: np.ndarray,
-    voxel_size: np.ndarray | float,
-    num_classes: int,
-    palette: np.ndarray = PALETTE,
-    smooth: bool = True,
+    result: FrameResult, labels: np.ndarray, smooth: bool = True
 ) -> dict[int, o3d.geometry.TriangleMesh]:
     """Returns the coloured surface of every class that occurs, by label.
 
     Args:
-        labels: Grid of labels, 0 empty, uint8 (X, Y, Z).
-        origin: Lower corner of the grid in metres, (3,).
-        voxel_size: Edge of a cell in metres, a number or (3,).
-        num_classes: Labels from this number on are no classes (255 is "not scored").
-        palette: RGB colour of every label, uint8 (K, 3).
+        result: Has grid, classes and colours.
+        labels: Its prediction or its ground truth.
         smooth: Take the stairs of the voxels away.
     """
     meshes = {}
-    for label in np.unique(labels):
-        if 0 < label < num_classes:
-            mesh = class_mesh(labels == label, origin, voxel_size, smooth)
-            mesh.paint_uniform_color(palette[label] / 255.0)
+    present = np.unique(labels)
+    for label in result.drawn_classes:
+        if label in present:
+            mesh = class_mesh(labels == label, result.grid, smooth)
+            mesh.paint_uniform_color(result.palette[label] / 255.0)
             mesh.compute_vertex_normals()
-            meshes[int(label)] = mesh
+            meshes[label] = mesh
     return meshes
 
 
@@ -89,17 +81,15 @@ def write_meshes(result: FrameResult, folder: str | Path, per_class: bool = Fals
         The files.
 
     Raises:
-        ValueError: If there is nothing to write, or Open3D cannot write.
+        InvalidValueError: If there is nothing to write.
+        OSError: If Open3D cannot write.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for kind, labels in (("prediction", result.prediction), ("truth", result.ground_truth)):
         if labels is None:
             continue
-        meshes = class_meshes(
-            labels, result.voxel_origin, result.voxel_size, len(result.class_names)
-        )
+        meshes = class_meshes(result, labels)
         if per_class:
             parts = {f"{kind}_{result.class_names[label]}": mesh for label, mesh in meshes.items()}
         else:
@@ -109,13 +99,12 @@ def write_meshes(result: FrameResult, folder: str | Path, per_class: bool = Fals
             parts = {kind: whole} if meshes else {}
         for name, mesh in parts.items():
             path = folder / f"{result.frame}_{name}.ply"
-            if not o3d.io.write_triangle_mesh(str(path), mesh):
-                raise ValueError(
-                    f"Open3D could not write {path}; is the disk full or the folder read-only?"
-                )
+            with atomic_path(path) as made:
+                if not o3d.io.write_triangle_mesh(str(made), mesh):
+                    raise OSError(f"Open3D could not write {made}; is the disk full?")
             written.append(path)
     if not written:
-        raise ValueError(
+        raise InvalidValueError(
             f"frame {result.name} has no occupied voxel, so there is no surface to write"
         )
     return written

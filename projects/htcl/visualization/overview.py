@@ -1,25 +1,23 @@
-"""The picture of one frame: input image, prediction, ground truth, legend.
+"""The picture of one frame: input images, prediction, ground truth, legend.
 
-Shape letters: H W image, h w feature map, X Y Z voxel.
+Shape letters: N camera, H W image, h w feature map, X Y Z voxel.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
-from PIL import Image
 
-from htcl.datasets.labels import IGNORE_INDEX, PALETTE
+from htcl.errors import InvalidValueError
 from htcl.evaluation.ssc_confusion import confusion_matrix, ssc_scores
 from htcl.visualization.error_map import ERROR_NAMES, ERROR_PALETTE, error_map
 from htcl.visualization.map_colours import colour_bar, colour_map, limits_of
-from htcl.visualization.page import GAP, MARGIN, Page, draw_legend, fit
+from htcl.visualization.page import GAP, MARGIN, Page, draw_legend, resize, tile, tile_size
 from htcl.visualization.result_file import FrameResult
 from htcl.visualization.views import camera_view, chase_view, field_of_view, top_view
-from htcl.visualization.voxel_renderer import VoxelRenderer
 
-# Rays a pixel and axis: pictures are rendered larger and averaged, against jagged edges.
-SUPERSAMPLING = 2
 # Widest camera column and chase view, in heights of a row.
 CAMERA_ASPECT, CHASE_ASPECT = 3.4, 1.6
 NOTES = ("Darker and greyer: outside the camera's view. Grey lines: every 10 m.",)
@@ -30,7 +28,6 @@ def render_overview(
     error: bool = False,
     depth: bool = False,
     affinity: bool = False,
-    palette: np.ndarray = PALETTE,
     row_height: int = 340,
 ) -> np.ndarray:
     """Draws everything about one frame on one page.
@@ -39,15 +36,14 @@ def render_overview(
         result: The frame; a row of ground truth appears if it has one.
         error: Add a row that shows missed, invented and wrongly labelled voxels.
         depth: Add a row with the depth of the best plane.
-        affinity: Add a row for every temporal affinity map.
-        palette: RGB colour of every label, uint8 (K, 3).
+        affinity: Add a row with the temporal affinity.
         row_height: Height of a row of pictures in pixels; the page scales with it.
 
     Returns:
         uint8 (H, W, 3).
 
     Raises:
-        ValueError: If an asked-for row needs something that the result does not hold.
+        InvalidValueError: If an asked-for row needs something that the result does not hold.
     """
     for name, wanted in (
         ("ground_truth", error),
@@ -55,72 +51,55 @@ def render_overview(
         ("temporal_affinity", affinity),
     ):
         if wanted and getattr(result, name) is None:
-            raise ValueError(f"frame {result.name} holds no {name}, so this row cannot be drawn")
+            raise InvalidValueError(
+                f"frame {result.name} holds no {name}, so this row cannot be drawn"
+            )
     columns = _columns(result, row_height)
     legend_width = columns[1] + GAP + columns[2]
     page = Page(2 * MARGIN + sum(columns) + 2 * GAP)
     page.add_title(f"Sequence {result.sequence}, frame {result.frame}", _scores(result))
 
+    drawn = result.drawn_classes
     legend = draw_legend(
-        result.class_names[1:],
-        palette[1 : len(result.class_names)],
+        [result.class_names[k] for k in drawn],
+        result.palette[drawn],
         (row_height, legend_width),
         3,
         NOTES,
     )
-    image = fit(result.left, (row_height, columns[0]))
-    page.add_row(
-        [("Left image (input)", image), ("Classes", legend)], [columns[0], legend_width], row_height
-    )
-    page.add_row(
-        _three_views("Prediction", result.prediction, palette, result, columns, row_height),
-        columns,
-        row_height,
-    )
+    images = tile(result.images, (row_height, columns[0]))
+    caption = "Left image (input)" if len(result.images) == 1 else "Images of the cameras (input)"
+    page.add_row([(caption, images), ("Classes", legend)], [columns[0], legend_width], row_height)
+    empty = (result.empty_class, result.ignore_index)
+    grids = [("Prediction", result.prediction, result.palette, empty)]
     if result.ground_truth is not None:
-        views = _three_views(
-            "Ground truth", result.ground_truth, palette, result, columns, row_height
-        )
-        page.add_row(views, columns, row_height)
+        grids.append(("Ground truth", result.ground_truth, result.palette, empty))
     if error:
-        categories = error_map(result.prediction, result.ground_truth)
-        views = _three_views("Errors", categories, ERROR_PALETTE, result, columns, row_height)
-        page.add_row(views, columns, row_height)
+        categories = error_map(result.prediction, result.ground_truth, *empty)
+        grids.append(("Errors", categories, ERROR_PALETTE, (0, 0)))
+    for grid in grids:
+        page.add_row(_three_views(result, *grid, columns, row_height), columns, row_height)
+    if error:
         legend = draw_legend(
             ERROR_NAMES[1:], ERROR_PALETTE[1:], (34, columns[0]), len(ERROR_NAMES) - 1
         )
         page.add_row([("", legend)], [columns[0]], 34)
     if depth:
         values = result.depth_plane
-        _add_map(
-            page,
-            "Depth of the best plane",
-            values,
-            values > 0,
-            "turbo_r",
-            "m",
-            image,
-            columns,
-            row_height,
-        )
-    for k, values in enumerate(result.temporal_affinity if affinity else ()):
-        past = len(result.temporal_affinity) - k
-        title = (
-            "Temporal affinity"
-            if past == 1 and k == 0
-            else f"Temporal affinity, {past} frame(s) before"
-        )
-        _add_map(
-            page, title, values, np.isfinite(values), "viridis", "", image, columns, row_height
-        )
+        maps = ("Depth of the best plane", values, values > 0, "turbo_r", "m")
+        _add_maps(page, *maps, result, columns, row_height)
+    if affinity:
+        values = result.temporal_affinity
+        maps = ("Temporal affinity", values, np.isfinite(values), "viridis", "")
+        _add_maps(page, *maps, result, columns, row_height)
     return page.draw()
 
 
 def _columns(result: FrameResult, row_height: int) -> list[int]:
     """Widths of the camera, chase and top columns in pixels."""
-    height, width = result.left.shape[:2]
-    extent = np.array(result.prediction.shape) * result.voxel_size
-    camera = np.clip(width / height, 1.6, CAMERA_ASPECT)
+    cameras, height, width = result.images.shape[:3]
+    extent = np.subtract(result.grid.upper, result.grid.origin)
+    camera = np.clip(cameras * width / height, 1.6, CAMERA_ASPECT)
     top = np.clip(extent[1] / (extent[0] + 5.0), 0.4, 1.6)
     return [round(row_height * aspect) for aspect in (camera, CHASE_ASPECT, top)]
 
@@ -130,11 +109,11 @@ def _scores(result: FrameResult) -> str:
     if result.ground_truth is None:
         return "no ground truth"
     grids = [torch.from_numpy(grid) for grid in (result.prediction, result.ground_truth)]
-    confusion = confusion_matrix(*grids, len(result.class_names), IGNORE_INDEX).numpy()
-    scores = ssc_scores(confusion)
+    confusion = confusion_matrix(*grids, len(result.class_names), result.ignore_index).numpy()
+    scores, drawn = ssc_scores(confusion, result.empty_class), result.drawn_classes
     # Classes that occur nowhere in the frame say nothing about it.
-    present = (confusion.sum(axis=0) + confusion.sum(axis=1))[1:] > 0
-    mean = scores.class_iou[1:][present].mean() if present.any() else 0.0
+    present = (confusion.sum(axis=0) + confusion.sum(axis=1))[drawn] > 0
+    mean = scores.class_iou[drawn][present].mean() if present.any() else 0.0
     return (
         f"This frame: IoU {100 * scores.completion_iou:.1f} %   "
         f"mIoU {100 * mean:.1f} % ({present.sum()} classes present)"
@@ -142,63 +121,64 @@ def _scores(result: FrameResult) -> str:
 
 
 def _three_views(
+    result: FrameResult,
     title: str,
     labels: np.ndarray,
     palette: np.ndarray,
-    result: FrameResult,
+    empty: tuple[int, int],
     columns: list[int],
     row_height: int,
 ) -> list[tuple[str, np.ndarray]]:
-    """Renders a grid from the car's camera, from behind and from above."""
-    height, width = result.left.shape[:2]
-    geometry = (result.left_projection, result.lidar_from_camera, (height, width))
-    in_view = field_of_view(labels.shape, result.voxel_origin, result.voxel_size, *geometry)
-    renderer = VoxelRenderer(labels, result.voxel_origin, result.voxel_size, palette, in_view)
-    scale = min(row_height / height, columns[0] / width)
-    sizes = [
-        (round(scale * height), round(scale * width)),
-        (row_height, columns[1]),
-        (row_height, columns[2]),
+    """Renders a grid from the cameras, from behind and from above."""
+    from htcl.visualization.voxel_renderer import VoxelRenderer
+
+    geometry = (result.projections, result.reference_from_camera)
+    size, grid = result.images.shape[1:3], result.grid
+    renderer = VoxelRenderer(labels, grid, palette, field_of_view(grid, *geometry, size), *empty)
+    room = (row_height, columns[0])
+    cell = tile_size(len(result.images), size, room)
+    cameras = [
+        renderer.render_smooth(partial(camera_view, *camera, size), cell, stage=False)
+        for camera in zip(*geometry, strict=True)
     ]
-    fine = [(SUPERSAMPLING * h, SUPERSAMPLING * w) for h, w in sizes]
-    box = (renderer.origin, renderer.extent)
-    pictures = (
-        renderer.render(camera_view(*geometry, fine[0]), stage=False),
-        renderer.render(chase_view(*box, fine[1])),
-        renderer.render(top_view(*box, fine[2]), fade=False),
-    )
-    captions = (f"{title}: camera view", f"{title}: from behind", f"{title}: above")
+    behind = renderer.render_smooth(partial(chase_view, grid), (row_height, columns[1]))
+    above = renderer.render_smooth(partial(top_view, grid), (row_height, columns[2]), fade=False)
     return [
-        (caption, np.asarray(Image.fromarray(picture).reduce(SUPERSAMPLING)))
-        for caption, picture in zip(captions, pictures, strict=True)
+        (f"{title}: camera view", tile(cameras, room)),
+        (f"{title}: from behind", behind),
+        (f"{title}: above", above),
     ]
 
 
-def _add_map(
+def _add_maps(
     page: Page,
     title: str,
     values: np.ndarray,
     valid: np.ndarray,
     scheme: str,
     unit: str,
-    image: np.ndarray,
+    result: FrameResult,
     columns: list[int],
     row_height: int,
 ) -> None:
-    """Adds a map beside itself laid over the image, with its colour bar."""
+    """Adds the maps of the cameras beside themselves laid over the images, with a colour bar."""
     limits = limits_of(values, valid)
-    painted = np.asarray(
-        Image.fromarray(colour_map(values, valid, limits, scheme)).resize(
-            image.shape[1::-1], Image.Resampling.NEAREST
-        )
-    )
-    mixed = (0.5 * painted + 0.5 * image).astype(np.uint8)
-    side = columns[1] + GAP + columns[2]
-    overlay = fit(mixed, (row_height - 70, side))
-    bar = colour_bar(limits, scheme, unit, (50, side))
+    room, side = (row_height, columns[0]), columns[1] + GAP + columns[2]
+    cell = tile_size(len(result.images), result.images.shape[1:3], room)
+    painted = [
+        resize(colour_map(*each, limits, scheme), cell, smooth=False)
+        for each in zip(values, valid, strict=True)
+    ]
+    mixed = [
+        (0.5 * colours + 0.5 * resize(image, cell)).astype(np.uint8)
+        for colours, image in zip(painted, result.images, strict=True)
+    ]
+    overlay = tile(mixed, (row_height - 70, side))
     block = np.full((row_height, side, 3), 255, dtype=np.uint8)
     block[: overlay.shape[0], : overlay.shape[1]] = overlay
-    block[-50:] = bar
+    block[-50:] = colour_bar(limits, scheme, unit, (50, side))
     page.add_row(
-        [(title, painted), ("The same over the image", block)], [columns[0], side], row_height
+        [(title, tile(painted, room)), ("The same over the image", block)],
+        [columns[0], side],
+        row_height,
     )

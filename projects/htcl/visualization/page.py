@@ -5,11 +5,11 @@ Shape letters: H W image.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -69,6 +69,8 @@ class Page:
 @cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     """Returns DejaVu Sans, which matplotlib carries: the machine's own fonts differ."""
+    import matplotlib
+
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
 
@@ -119,22 +121,74 @@ def draw_legend(
     return np.asarray(picture)
 
 
-def fit(picture: np.ndarray, size: tuple[int, int], smooth: bool = True) -> np.ndarray:
-    """Scales a picture to the largest size that fits into ``size``, keeping its shape.
+def resize(picture: np.ndarray, size: tuple[int, int], smooth: bool = True) -> np.ndarray:
+    """Scales a picture.
 
     Args:
-        picture: uint8 (H, W, 3).
-        size: Height and width to fit into.
+        picture: uint8 (H, W, 3), or bool (H, W).
+        size: Height and width (H', W') of the result.
         smooth: Interpolate; otherwise the pixels stay visible as squares.
+
+    Returns:
+        Like the picture, (H', W', ...).
+    """
+    sampling = Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST
+    return np.asarray(Image.fromarray(picture).resize(size[::-1], sampling))
+
+
+def fit(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Scales a picture, uint8 (H, W, 3), to the largest size that fits, keeping its shape."""
+    return resize(picture, fitted_size(picture.shape[:2], size))
+
+
+def fitted_size(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Returns the largest height and width of that shape that fit into ``size``."""
+    scale = min(size[0] / shape[0], size[1] / shape[1])
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def tile_size(count: int, shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Returns height and width of each of some pictures that :func:`tile` arranges.
+
+    Args:
+        count: Number of pictures.
+        shape: Height and width of each.
+        size: Height and width to fit them into.
+    """
+    columns = _columns(count, shape, size)
+    cells = -(-count // columns), columns
+    room = [(side - (n - 1) * GAP) // n for side, n in zip(size, cells, strict=True)]
+    return fitted_size(shape, (max(room[0], 1), max(room[1], 1)))
+
+
+def tile(pictures: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """Arranges pictures of one shape in rows, as large as ``size`` allows; one alone fills it.
+
+    Args:
+        pictures: uint8 (H, W, 3).
+        size: Height and width to fit them into.
 
     Returns:
         uint8 (H', W', 3).
     """
-    height, width = picture.shape[:2]
-    scale = min(size[0] / height, size[1] / width)
-    new = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(
-        Image.fromarray(picture).resize(
-            new, Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST
-        )
+    shape = pictures[0].shape[:2]
+    height, width = tile_size(len(pictures), shape, size)
+    columns = _columns(len(pictures), shape, size)
+    rows = -(-len(pictures) // columns)
+    sheet = np.full(
+        (rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, dtype=np.uint8
     )
+    for i, picture in enumerate(pictures):
+        top, left = i // columns * (height + GAP), i % columns * (width + GAP)
+        sheet[top : top + height, left : left + width] = resize(picture, (height, width))
+    return sheet
+
+
+def _columns(count: int, shape: tuple[int, int], size: tuple[int, int]) -> int:
+    """Number of columns that leaves the pictures largest."""
+
+    def scale(columns: int) -> float:
+        rows = math.ceil(count / columns)
+        return min(size[0] / rows / shape[0], size[1] / columns / shape[1])
+
+    return max(range(1, count + 1), key=scale)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from htcl.errors import MissingFileError
+from htcl.files import atomic_write
+
 # Relative to the working directory, as mmengine's work_dirs is.
 LATEST = Path("outputs/vis/latest.txt")
 
@@ -15,24 +18,24 @@ def result_path(folder: str | Path, sequence: str, frame: str) -> Path:
 
 def mark_latest(folder: str | Path, pointer: Path = LATEST) -> None:
     """Notes that ``folder`` holds the results written last."""
-    pointer.parent.mkdir(parents=True, exist_ok=True)
-    pointer.write_text(f"{Path(folder).resolve()}\n")
+    with atomic_write(pointer, "w") as file:
+        file.write(f"{Path(folder).resolve()}\n")
 
 
 def latest_folder(pointer: Path = LATEST) -> Path:
     """Returns the folder of the results written last.
 
     Raises:
-        FileNotFoundError: If nothing was written yet, or it is gone.
+        MissingFileError: If nothing was written yet, or it is gone.
     """
     if not pointer.is_file():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"no results yet: {pointer} does not exist. Run tools/save_vis.py CONFIG CKPT first, "
             "or name the folder of its results"
         )
     folder = Path(pointer.read_text().strip())
     if not folder.is_dir():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{pointer} points to {folder}, which does not exist any more. "
             "Run tools/save_vis.py CONFIG CKPT again, or name the folder of its results"
         )
@@ -47,16 +50,16 @@ def list_results(folder: str | Path, frame: str | None = None) -> list[Path]:
         frame: "SEQUENCE/FRAME" or "SEQUENCE", to choose one frame or one sequence.
 
     Raises:
-        FileNotFoundError: If there is no such folder, or no such file in it.
+        MissingFileError: If there is no such folder, or no such file in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"folder {folder} does not exist; tools/save_vis.py writes result folders"
         )
     found = sorted(folder.glob("*/*.npz"))
     if not found:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{folder} holds no result file (SEQUENCE/FRAME.npz); tools/save_vis.py writes them"
         )
     if frame is None:
@@ -66,7 +69,7 @@ def list_results(folder: str | Path, frame: str | None = None) -> list[Path]:
     ]
     if not chosen:
         names = [f"{path.parent.name}/{path.stem}" for path in found]
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"{folder} holds no frame {frame!r}; "
             f"it holds {len(names)} frames, {names[0]} to {names[-1]}"
         )

@@ -1,25 +1,25 @@
 """What the training sees of one sample, on one page.
 
-Shape letters: T frame, H W image, h w feature map, X Y Z voxel, N point.
+Shape letters: N camera, T frame, H W image, h w feature map, X Y Z voxel, P point.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from htcl.datasets.labels import CLASS_NAMES, IGNORE_INDEX, PALETTE
+from htcl.geometry import Camera
 from htcl.visualization.map_colours import colour_bar, colour_map
-from htcl.visualization.page import GAP, MARGIN, Page, draw_legend, fit
+from htcl.visualization.page import GAP, MARGIN, Page, draw_legend, resize, tile, tile_size
 from htcl.visualization.views import camera_view, field_of_view, top_view
-from htcl.visualization.voxel_renderer import VoxelRenderer
 
 DEPTH_SCHEME = "turbo_r"
-SUPERSAMPLING = 2
 UNSCORED = (200, 200, 200)
+NOTES = ("Darker and greyer: outside the camera's view. Grey lines: every 10 m.",)
 
 
 def render_training_sample(
@@ -27,89 +27,91 @@ def render_training_sample(
     data_sample: Any,
     depth_target: np.ndarray | None = None,
     row_height: int = 240,
-    palette: np.ndarray = PALETTE,
 ) -> np.ndarray:
     """Draws images, lidar, depth target and voxel labels of a packed sample.
 
-    Parts that the sample does not hold are left out.
+    Parts that the sample does not hold are left out; the pictures of several cameras stand
+    together.
 
     Args:
         inputs: Inputs of one sample before the data preprocessor, as the data contract names them.
         data_sample: Its ``Det3DDataSample``, with ``gt_voxels`` if there are labels.
-        depth_target: Depth that the depth loss asks for, metres, 0 = none, (h, w).
-        row_height: Height of an image row, pixels.
-        palette: RGB colour of every label, uint8 (K, 3).
+        depth_target: Depth that the depth loss asks for, metres, 0 = none, (N, h, w).
+        row_height: Height of a row of images, pixels.
 
     Returns:
         uint8 (H, W, 3).
     """
-    meta = data_sample.metainfo
-    left = _image(inputs["left"])
-    height, width = left.shape[:2]
+    meta, camera = data_sample.metainfo, inputs["cameras"]
+    images = _images(inputs["images"])
+    count, height, width = images.shape[:3]
     column = round(row_height * width / height)
     page = Page(2 * MARGIN + 2 * column + GAP)
-    moved = "augmented_from_lidar" in inputs and not np.allclose(
-        inputs["augmented_from_lidar"], np.eye(4), atol=1e-6
-    )
+    moved = not np.allclose(camera.augmentation, np.eye(4), atol=1e-6)
     page.add_title(
         f"Sequence {meta['sequence']}, frame {meta['frame']}",
         "voxels and lidar are augmented (flip, turn, scale)" if moved else "voxels as recorded",
     )
-    cell = (row_height, column)
 
-    def row(*pictures: tuple[str, np.ndarray]) -> None:
-        fitted = [(caption, fit(picture, cell)) for caption, picture in pictures]
-        page.add_row(fitted, [column] * len(fitted), row_height)
+    def row(*pictures: tuple[str, Sequence[np.ndarray]]) -> None:
+        tiled = [(caption, tile(each, (row_height, column))) for caption, each in pictures]
+        page.add_row(tiled, [column] * len(tiled), row_height)
 
-    pair = [(f"Left image, {width} x {height}", left)]
+    left, right = ("Left image", "Right image") if count == 1 else ("Images", "Right images")
+    pair = [(f"{left}, {width} x {height}", images)]
     if "right" in inputs:
-        pair.append(("Right image", _image(inputs["right"])))
+        pair.append((right, _images(inputs["right"])))
     row(*pair)
-    if "frames" in inputs:
-        history = [_image(frame) for frame in inputs["frames"]]
-        names = [_stem(path) for path in meta.get("frame_paths") or [""] * len(history)]
-        captions = [
-            f"History: left image of frame {name}" + (" (current)" if k + 1 == len(names) else "")
-            for k, name in enumerate(names)
+    if "history" in inputs:
+        now = _images(inputs.get("current", inputs["images"]))
+        frames = [*_images(inputs["history"]), now]
+        names = [Path(paths[0]).stem for paths in (*meta["history_paths"], meta["image_paths"])]
+        pictures = [
+            (
+                f"History: {left.lower()} of frame {name}" + (" (current)" if frame is now else ""),
+                frame,
+            )
+            for name, frame in zip(names, frames, strict=True)
         ]
-        pictures = list(zip(captions, history, strict=True))
         for k in range(0, len(pictures), 2):
             row(*pictures[k : k + 2])
     lidar = []
     limits = _depth_limits(inputs, depth_target)
-    if "depth_map" in inputs:
-        depth = np.asarray(inputs["depth_map"])
-        lidar.append(("Lidar by depth (depth map)", _depth_points(left, depth, limits)))
+    if "depth_maps" in inputs:
+        maps = zip(images, inputs["depth_maps"].numpy(), strict=True)
+        lidar.append(
+            ("Lidar by depth (depth map)", [_depth_points(*each, limits) for each in maps])
+        )
     if "point_uvd" in inputs:
-        uvd, labels = np.asarray(inputs["point_uvd"]), np.asarray(inputs["point_labels"])
+        labels, specification = inputs["point_labels"].numpy(), meta["specification"]
+        scored = labels != specification.empty_class
+        colours = np.where(scored[:, None], specification.colours[labels], UNSCORED)
+        points = zip(images, inputs["point_uvd"].numpy(), strict=True)
         lidar.append(
             (
-                f"Lidar by class: {len(labels)} points, {(labels > 0).sum()} of a scored class "
+                f"Lidar by class: {len(labels)} points, {scored.sum()} of a scored class "
                 "(grey: none)",
-                _class_points(left, uvd, labels, palette),
+                [_class_points(*each, colours.astype(np.uint8)) for each in points],
             )
         )
     if lidar:
         row(*lidar)
     if depth_target is not None:
-        row(*_target_pictures(left, depth_target, limits))
+        row(*_target_pictures(images, depth_target, limits))
     if lidar or depth_target is not None:
         page.add_row([("", colour_bar(limits, DEPTH_SCHEME, "m", (46, column)))], [column], 46)
     if "gt_voxels" in data_sample:
-        _add_voxels(page, inputs, data_sample, left, column, row_height, palette)
+        _add_voxels(page, camera, data_sample, images, column, row_height)
     return page.draw()
 
 
-def _image(tensor: Any) -> np.ndarray:
-    return np.ascontiguousarray(np.moveaxis(np.asarray(tensor), 0, -1))
-
-
-def _stem(path: str) -> str:
-    return path.replace("\\", "/").rpartition("/")[2].rpartition(".")[0]
+def _images(tensor: Any) -> np.ndarray:
+    """(..., 3, H, W) -> (..., H, W, 3)."""
+    return np.ascontiguousarray(np.moveaxis(np.asarray(tensor), -3, -1))
 
 
 def _depth_limits(inputs: Mapping[str, Any], target: np.ndarray | None) -> tuple[float, float]:
-    values = [np.asarray(inputs["depth_map"])] if "depth_map" in inputs else []
+    values = [np.asarray(inputs["depth_maps"])] if "depth_maps" in inputs else []
     values += [] if target is None else [target]
     found = np.concatenate([v[v > 0].ravel() for v in values]) if values else np.empty(0)
     return (0.0, float(np.quantile(found, 0.98))) if len(found) else (0.0, 1.0)
@@ -147,102 +149,87 @@ def _depth_points(image: np.ndarray, depth: np.ndarray, limits: tuple[float, flo
     return _draw_dots(image, x, y, values, colours)
 
 
-def _class_points(
-    image: np.ndarray, uvd: np.ndarray, labels: np.ndarray, palette: np.ndarray
-) -> np.ndarray:
+def _class_points(image: np.ndarray, uvd: np.ndarray, colours: np.ndarray) -> np.ndarray:
     seen = (uvd[:, 2] > 0) & (np.abs(uvd[:, :2]) <= 1).all(axis=1)
-    uvd, labels = uvd[seen], labels[seen]
     height, width = image.shape[:2]
-    x, y = ((uvd[:, k] + 1) * side / 2 - 0.5 for k, side in ((0, width), (1, height)))
-    colours = palette[labels]
-    colours[labels == 0] = UNSCORED
-    return _draw_dots(image, x, y, uvd[:, 2], colours)
+    x, y = ((uvd[seen, k] + 1) * side / 2 - 0.5 for k, side in ((0, width), (1, height)))
+    return _draw_dots(image, x, y, uvd[seen, 2], colours[seen])
 
 
 def _target_pictures(
-    image: np.ndarray, target: np.ndarray, limits: tuple[float, float]
-) -> Sequence[tuple[str, np.ndarray]]:
-    painted = colour_map(target, target > 0, limits, DEPTH_SCHEME)
-    large = np.asarray(
-        Image.fromarray(painted).resize(image.shape[1::-1], Image.Resampling.NEAREST)
-    )
-    labelled = np.asarray(
-        Image.fromarray(target > 0).resize(image.shape[1::-1], Image.Resampling.NEAREST)
-    )
-    mixed = np.where(labelled[..., None], 0.6 * large + 0.4 * image, image).astype(np.uint8)
+    images: np.ndarray, target: np.ndarray, limits: tuple[float, float]
+) -> tuple[tuple[str, list[np.ndarray]], tuple[str, list[np.ndarray]]]:
+    painted, mixed = [], []
+    for image, depth in zip(images, target, strict=True):
+        size = image.shape[:2]
+        large = resize(colour_map(depth, depth > 0, limits, DEPTH_SCHEME), size, smooth=False)
+        labelled = resize(depth > 0, size, smooth=False)[..., None]
+        painted.append(large)
+        mixed.append(np.where(labelled, 0.6 * large + 0.4 * image, image).astype(np.uint8))
     share = 100 * (target > 0).mean()
-    height, width = target.shape
+    height, width = target.shape[1:]
     return (
-        (f"Depth target, {width} x {height} cells, {share:.0f} % labelled", large),
+        (f"Depth target, {width} x {height} cells, {share:.0f} % labelled", painted),
         ("Depth target over the image", mixed),
     )
 
 
 def _add_voxels(
     page: Page,
-    inputs: Mapping[str, Any],
+    camera: Camera,
     data_sample: Any,
-    left: np.ndarray,
+    images: np.ndarray,
     column: int,
     row_height: int,
-    palette: np.ndarray,
 ) -> None:
-    labels = np.asarray(data_sample.gt_voxels.semantics)
-    meta = data_sample.metainfo
-    origin = np.asarray(meta["voxel_origin"], dtype=np.float64)
-    voxel_size = np.broadcast_to(np.asarray(meta["voxel_size"], dtype=np.float64), 3)
-    voxel_from_camera = np.asarray(inputs["lidar_from_camera"], dtype=np.float64)
-    if "augmented_from_lidar" in inputs:
-        augmented = np.asarray(inputs["augmented_from_lidar"], dtype=np.float64)
-        voxel_from_camera = augmented @ voxel_from_camera
-    projection = np.asarray(inputs["intrinsics_left"], dtype=np.float64).copy()
-    transform = np.asarray(inputs["pixel_transform"], dtype=np.float64)
-    projection[:3] = transform @ projection[:3]
-    geometry = (projection, voxel_from_camera, left.shape[:2])
-    in_view = field_of_view(labels.shape, origin, voxel_size, *geometry)
-    renderer = VoxelRenderer(labels, origin, voxel_size, palette, in_view)
-    camera = _reduced(
-        renderer,
-        lambda size: camera_view(*geometry, size),
-        (row_height, column),
-        stage=False,
+    from htcl.visualization.voxel_renderer import VoxelRenderer
+
+    labels, specification = (
+        data_sample.gt_voxels.semantics.numpy(),
+        data_sample.metainfo["specification"],
     )
+    grid, empty = specification.grid, (specification.empty_class, specification.ignore_index)
+    projections = camera.intrinsics.double().numpy().copy()
+    projections[:, :3] = camera.image_transform.double().numpy() @ projections[:, :3]
+    geometry = (projections, camera.augmented_from_camera.numpy())
+    size = images.shape[1:3]
+    in_view = field_of_view(grid, *geometry, size)
+    renderer = VoxelRenderer(labels, grid, specification.colours, in_view, *empty)
+    room = (row_height, column)
+    cell = tile_size(len(images), size, room)
+    views = [
+        renderer.render_smooth(partial(camera_view, *each, size), cell, stage=False)
+        for each in zip(*geometry, strict=True)
+    ]
+    over = [
+        (0.5 * resize(image, cell) + 0.5 * view).astype(np.uint8)
+        for image, view in zip(images, views, strict=True)
+    ]
     top_height = 2 * row_height
-    top = _reduced(
-        renderer,
-        lambda size: top_view(renderer.origin, renderer.extent, size),
-        (top_height, top_height),
-        fade=False,
-    )
-    scored = labels != IGNORE_INDEX
+    top = renderer.render_smooth(partial(top_view, grid), (top_height, top_height), fade=False)
+    scored = labels != specification.ignore_index
     counts = (
-        f"{' x '.join(map(str, labels.shape))} voxels, "
-        f"{100 * scored.mean():.0f} % scored, {(labels[scored] > 0).sum()} occupied"
+        f"{' x '.join(map(str, labels.shape))} voxels, {100 * scored.mean():.0f} % scored, "
+        f"{(labels[scored] != specification.empty_class).sum()} occupied"
     )
-    over = (0.5 * np.asarray(fit(left, camera.shape[:2])) + 0.5 * camera).astype(np.uint8)
     page.add_row(
-        [(f"Voxel labels, camera view: {counts}", camera), ("The same over the image", over)],
+        [
+            (f"Voxel labels, camera view: {counts}", tile(views, room)),
+            ("The same over the image", tile(over, room)),
+        ],
         [column, column],
         row_height,
     )
-    columns = max(1, column // 300)
+    drawn = list(specification.counted_classes)
     legend = draw_legend(
-        CLASS_NAMES[1:],
-        palette[1:],
+        [specification.class_names[k] for k in drawn],
+        specification.colours[drawn],
         (top_height, column),
-        columns,
-        ("Darker and greyer: outside the camera's view. Grey lines: every 10 m.",),
+        max(1, column // 300),
+        NOTES,
     )
     page.add_row(
         [("Voxel labels from above (forward is up)", top), ("Classes", legend)],
         [column, column],
         top_height,
     )
-
-
-def _reduced(
-    renderer: VoxelRenderer, view: Any, size: tuple[int, int], **options: bool
-) -> np.ndarray:
-    """Renders larger and averages, against jagged edges."""
-    picture = renderer.render(view(tuple(SUPERSAMPLING * side for side in size)), **options)
-    return np.asarray(Image.fromarray(picture).reduce(SUPERSAMPLING))

@@ -6,13 +6,16 @@ Shape letters: H W image.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import imageio.v2 as imageio
 import numpy as np
 from PIL import Image
 
+from htcl.errors import InvalidValueError
 from htcl.visualization.page import fit
+from htcl.visualization.saving import atomic_path
 
 # Wider animations have files of many megabytes, because GIF hardly compresses pictures.
 GIF_WIDTH = 1000
@@ -30,23 +33,20 @@ def write_video(pictures: Iterable[np.ndarray], path: str | Path, fps: float = 5
         The path.
 
     Raises:
-        ValueError: If the ending is another one, or there is no picture.
+        InvalidValueError: If the ending is another one, or there is no picture.
     """
     path = Path(path)
     if path.suffix not in (".mp4", ".gif"):
-        raise ValueError(f"cannot write {path}: a video ends in .mp4 or .gif")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer, sheet = None, None
-    try:
-        for picture in pictures:
-            if writer is None:
-                writer, sheet = _open(path, picture.shape[:2], fps)
-            writer.append_data(_on_sheet(picture, sheet))
-    finally:
-        if writer is not None:
-            writer.close()
-    if writer is None:
-        raise ValueError(f"no picture for {path}")
+        raise InvalidValueError(f"cannot write {path}: a video ends in .mp4 or .gif")
+    remaining = iter(pictures)
+    first = next(remaining, None)
+    if first is None:
+        raise InvalidValueError(f"no picture for {path}")
+    with atomic_path(path) as made:
+        writer, sheet = _open(made, first.shape[:2], fps)
+        with writer:
+            for picture in chain((first,), remaining):
+                writer.append_data(_on_sheet(picture, sheet))
     return path
 
 

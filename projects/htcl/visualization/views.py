@@ -1,8 +1,8 @@
 """Views of a voxel grid as bundles of rays in the frame of the voxels.
 
 Frames: voxel frame x front, y left, z up, metres; camera x right, y down, z front. ``a_from_b``
-takes a point in b to a. The centre of the top-left pixel is (0, 0). Shape letters: H W image, X Y Z
-voxel.
+takes a point in b to a. The centre of the top-left pixel is (0, 0). Shape letters: N camera, H W
+image, X Y Z voxel.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-VIEW_NAMES = ("camera", "chase", "top")
+from htcl.geometry import VoxelGrid
 
 
 class View(NamedTuple):
@@ -60,8 +60,7 @@ def camera_view(
 
 
 def chase_view(
-    origin: np.ndarray,
-    extent: np.ndarray,
+    grid: VoxelGrid,
     out_size: tuple[int, int],
     behind: float = 0.50,
     above: float = 0.42,
@@ -70,13 +69,13 @@ def chase_view(
     """From behind and above the car, looking forward over the grid.
 
     Args:
-        origin: Lower corner of the grid in metres, (3,).
-        extent: Lengths of the grid in metres, (3,).
+        grid: The voxels.
         out_size: Height and width of the picture.
         behind: Distance of the eye behind the grid, in lengths of the grid.
         above: Height of the eye above the grid's floor, in lengths of the grid.
         field: Horizontal field of view in degrees.
     """
+    origin, extent = np.array(grid.origin), np.subtract(grid.upper, grid.origin)
     length = float(max(extent[0], extent[1]))
     middle = origin[1] + extent[1] / 2
     eye = np.array([origin[0] - behind * length, middle, origin[2] + above * length])
@@ -93,18 +92,16 @@ def chase_view(
     return camera_view(intrinsics, voxel_from_camera, out_size, out_size)
 
 
-def top_view(
-    origin: np.ndarray, extent: np.ndarray, out_size: tuple[int, int], margin_behind: float = 5.0
-) -> View:
+def top_view(grid: VoxelGrid, out_size: tuple[int, int], margin_behind: float = 5.0) -> View:
     """Parallel rays from above: forward is up, left is left.
 
     Args:
-        origin: Lower corner of the grid in metres, (3,).
-        extent: Lengths of the grid in metres, (3,).
+        grid: The voxels.
         out_size: Height and width of the picture.
         margin_behind: Metres behind the grid that are shown too, where the car stands.
     """
     height, width = out_size
+    origin, extent = grid.origin, np.subtract(grid.upper, grid.origin)
     pixel = max((extent[0] + margin_behind) / height, extent[1] / width)
     x = origin[0] + extent[0] - (np.arange(height) + 0.5) * pixel
     y = origin[1] + extent[1] / 2 - (np.arange(width) + 0.5 - width / 2) * pixel
@@ -117,46 +114,34 @@ def top_view(
 
 
 def field_of_view(
-    grid_size: tuple[int, int, int],
-    origin: np.ndarray,
-    voxel_size: np.ndarray | float,
-    intrinsics: np.ndarray,
+    grid: VoxelGrid,
+    projections: np.ndarray,
     voxel_from_camera: np.ndarray,
     image_size: tuple[int, int],
 ) -> np.ndarray:
-    """Marks the voxels whose centre projects into the image.
+    """Marks the voxels whose centre projects into an image.
 
     Args:
-        grid_size: Number of cells along x, y, z.
-        origin: Lower corner of the grid in metres, (3,).
-        voxel_size: Edge of a cell in metres, a number or (3,).
-        intrinsics: Projection of the camera frame to pixels, (4, 4) or (3, 4).
-        voxel_from_camera: Motion from the camera frame to the voxel frame, (4, 4).
-        image_size: Height and width of the image.
+        grid: The voxels.
+        projections: Each camera's projection of the camera frame to pixels (N, 4, 4).
+        voxel_from_camera: Each camera's motion from the camera frame to the voxel frame (N, 4, 4).
+        image_size: Height and width of the images.
 
     Returns:
-        bool (X, Y, Z).
+        bool (X, Y, Z), of all cameras together.
     """
-    project = intrinsics[:3] @ np.linalg.inv(voxel_from_camera)
-    size = np.broadcast_to(np.asarray(voxel_size, dtype=np.float64), 3)
-    # The projection is linear before the division, so it is a sum of one term an axis.
-    terms = [
-        np.multiply.outer(project[:, i], origin[i] + (np.arange(grid_size[i]) + 0.5) * size[i])
-        for i in range(3)
-    ]
-    u, v, depth = (
-        (
-            terms[0][k][:, None, None]
-            + terms[1][k][None, :, None]
-            + terms[2][k][None, None, :]
-            + project[k, 3]
-        )
-        for k in range(3)
-    )
+    seen = np.zeros(grid.shape, dtype=bool)
     height, width = image_size
-    inside = depth > 0
-    # Compared without dividing: -0.5 <= u / depth < width - 0.5, pixel borders being half a pixel
-    # from the centres.
-    inside &= (u >= -0.5 * depth) & (u < (width - 0.5) * depth)
-    inside &= (v >= -0.5 * depth) & (v < (height - 0.5) * depth)
-    return inside
+    for projection, motion in zip(projections, voxel_from_camera, strict=True):
+        project = projection[:3] @ np.linalg.inv(motion)
+        # The projection is linear before the division, so it is a sum of one term an axis.
+        x, y, z = (np.multiply.outer(project[:, i], grid.centres(i)) for i in range(3))
+        u, v, depth = (
+            x[k][:, None, None] + y[k][None, :, None] + z[k][None, None, :] + project[k, 3]
+            for k in range(3)
+        )
+        # Compared without dividing: -0.5 <= u / depth < width - 0.5, pixel borders being half a
+        # pixel from the centres.
+        inside = (depth > 0) & (u >= -0.5 * depth) & (u < (width - 0.5) * depth)
+        seen |= inside & (v >= -0.5 * depth) & (v < (height - 0.5) * depth)
+    return seen

@@ -55,11 +55,12 @@ class VoxelFaces(NamedTuple):
         )
 
 
-def extract_faces(labels: np.ndarray, ignore_index: int = 255) -> VoxelFaces:
+def extract_faces(labels: np.ndarray, empty_class: int = 0, ignore_index: int = 255) -> VoxelFaces:
     """Finds the faces between occupied and empty cells; the outside of the grid counts as empty.
 
     Args:
-        labels: Grid of labels, 0 empty, uint8 (X, Y, Z).
+        labels: Grid of labels, uint8 (X, Y, Z).
+        empty_class: Label of free space.
         ignore_index: Label that is drawn as empty.
 
     Raises:
@@ -67,7 +68,7 @@ def extract_faces(labels: np.ndarray, ignore_index: int = 255) -> VoxelFaces:
     """
     if labels.ndim != 3:
         raise ValueError(f"a voxel grid has three axes (X, Y, Z), got shape {labels.shape}")
-    occupied = np.pad((labels != 0) & (labels != ignore_index), 1)
+    occupied = np.pad((labels != empty_class) & (labels != ignore_index), 1)
     inner = occupied[1:-1, 1:-1, 1:-1]
     cells, directions, openness = [], [], []
     for direction, (axis, sign) in enumerate(zip(FACE_AXES, FACE_SIGNS, strict=True)):

@@ -6,9 +6,13 @@ hit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import open3d as o3d
+from PIL import Image
 
+from htcl.geometry import VoxelGrid
 from htcl.visualization.views import View
 from htcl.visualization.voxel_faces import FACE_AXES, TANGENT_AXES, VoxelFaces, extract_faces
 
@@ -23,6 +27,8 @@ AMBIENT_OCCLUSION = 0.42
 EDGE_DARKNESS = 0.38
 # Distance in metres at which the depth cue has faded a colour by one e-th of its full strength.
 FADE_LENGTH, FADE_STRENGTH = 60.0, 0.22
+# Rays a pixel and axis: pictures are rendered larger and averaged, against jagged edges.
+SUPERSAMPLING = 2
 
 
 class VoxelRenderer:
@@ -34,41 +40,40 @@ class VoxelRenderer:
     Charette, "MonoScene: Monocular 3D Semantic Scene Completion", section 4).
 
     Args:
-        labels: Grid of labels, 0 empty, uint8 (X, Y, Z).
-        origin: Lower corner of the grid in metres, (3,).
-        voxel_size: Edge of a cell in metres, a number or (3,).
+        labels: Labels, uint8 (X, Y, Z).
+        grid: Where the voxels are.
         palette: RGB colour of every label, uint8 (K, 3).
-        in_view: Which voxels the camera can see, bool (X, Y, Z); all of them if left out.
+        in_view: Which voxels the cameras can see, bool (X, Y, Z); all of them if left out.
+        empty_class: Label of free space.
         ignore_index: Label that is drawn as empty.
 
     Raises:
-        ValueError: If a label has no colour, or the mask's shape differs from the grid's.
+        ValueError: If a label has no colour, or a shape differs from the grid's.
     """
 
     def __init__(
         self,
         labels: np.ndarray,
-        origin: np.ndarray,
-        voxel_size: np.ndarray | float,
+        grid: VoxelGrid,
         palette: np.ndarray,
         in_view: np.ndarray | None = None,
+        empty_class: int = 0,
         ignore_index: int = 255,
     ) -> None:
-        self._faces = extract_faces(labels, ignore_index)
+        self._faces = extract_faces(labels, empty_class, ignore_index)
         highest = int(self._faces.labels.max(initial=0))
         if highest >= len(palette):
             raise ValueError(
                 f"label {highest} has no colour: the palette has {len(palette)} entries"
             )
         if in_view is None:
-            in_view = np.ones(labels.shape, dtype=bool)
-        if in_view.shape != labels.shape:
-            raise ValueError(
-                f"the field-of-view mask has shape {in_view.shape}, the grid {labels.shape}"
-            )
-        self.origin = np.asarray(origin, dtype=np.float32)
-        self.voxel_size = np.broadcast_to(np.asarray(voxel_size, dtype=np.float32), 3)
-        self.extent = self.voxel_size * np.array(labels.shape, dtype=np.float32)
+            in_view = np.ones(grid.shape, dtype=bool)
+        for name, shape in (("field-of-view mask", in_view.shape), ("labels", labels.shape)):
+            if shape != grid.shape:
+                raise ValueError(f"the {name} has shape {shape}, the grid {grid.shape}")
+        self._grid = grid
+        self._origin = np.asarray(grid.origin, dtype=np.float32)
+        self._voxel_size = np.asarray(grid.voxel_size, dtype=np.float32)
         self._colours = _face_colours(self._faces, palette, in_view)
         self._floor_seen = in_view.any(axis=2)
         self._voxel_scene, self._stage_scene = self._build_scenes()
@@ -98,12 +103,34 @@ class VoxelRenderer:
             self._draw_stage(picture, rays, depth, view)
         return np.clip(picture, 0, 255).round().astype(np.uint8).reshape(height, width, 3)
 
+    def render_smooth(
+        self,
+        view: Callable[[tuple[int, int]], View],
+        size: tuple[int, int],
+        stage: bool = True,
+        fade: bool = True,
+    ) -> np.ndarray:
+        """Draws the grid without jagged edges.
+
+        Args:
+            view: Makes the rays of a picture of given height and width.
+            size: Height and width (H, W) of the picture.
+            stage: As for :meth:`render`.
+            fade: As for :meth:`render`.
+
+        Returns:
+            uint8 (H, W, 3).
+        """
+        height, width = size
+        fine = self.render(view((SUPERSAMPLING * height, SUPERSAMPLING * width)), stage, fade)
+        return np.asarray(Image.fromarray(fine).reduce(SUPERSAMPLING))
+
     def _shade(
         self, rays: np.ndarray, depth: np.ndarray, faces: np.ndarray, view: View, fade: bool
     ) -> np.ndarray:
         """Returns the colours of the hits, float32 (N, 3)."""
         points = rays[:, :3] + depth[:, None] * rays[:, 3:]
-        local = (points - self.origin) / self.voxel_size - self._faces.cells[faces]
+        local = (points - self._origin) / self._voxel_size - self._faces.cells[faces]
         tangents = TANGENT_AXES[FACE_AXES[self._faces.directions[faces]]]
         rows = np.arange(len(faces))
         a = local[rows, tangents[:, 0]].clip(0, 1)
@@ -115,13 +142,13 @@ class VoxelRenderer:
         light = 1 - AMBIENT_OCCLUSION * (1 - (low * (1 - b) + high * b))
 
         pixel = view.width + view.spread * depth
-        edge_a = np.minimum(a, 1 - a) * self.voxel_size[tangents[:, 0]]
-        edge_b = np.minimum(b, 1 - b) * self.voxel_size[tangents[:, 1]]
+        edge_a = np.minimum(a, 1 - a) * self._voxel_size[tangents[:, 0]]
+        edge_b = np.minimum(b, 1 - b) * self._voxel_size[tangents[:, 1]]
         line = (
-            (0.03 * self.voxel_size[0] + 0.6 * pixel - np.minimum(edge_a, edge_b)) / pixel
+            (0.03 * self._voxel_size[0] + 0.6 * pixel - np.minimum(edge_a, edge_b)) / pixel
         ).clip(0, 1)
         # Lines of voxels that are only a few pixels wide would turn a surface into noise.
-        strength = ((self.voxel_size[0] / pixel - 2.5) / 6).clip(0, 1)
+        strength = ((self._voxel_size[0] / pixel - 2.5) / 6).clip(0, 1)
         light *= 1 - EDGE_DARKNESS * strength * line
 
         colours = self._colours[faces] * light[:, None]
@@ -145,7 +172,7 @@ class VoxelRenderer:
         normals = hits["primitive_normals"].numpy()[hit]
         points = rays[hit, :3] + stage_depth[hit, None] * rays[hit, 3:]
 
-        cells = ((points - self.origin) / self.voxel_size)[:, :2].astype(np.int64)
+        cells = ((points - self._origin) / self._voxel_size)[:, :2].astype(np.int64)
         cells = cells.clip(0, np.array(self._floor_seen.shape) - 1)
         grey = np.where(self._floor_seen[tuple(cells.T)], FLOOR_SEEN, FLOOR_UNSEEN)
         pixel = view.width + view.spread * stage_depth[hit]
@@ -161,13 +188,13 @@ class VoxelRenderer:
     ) -> tuple[o3d.t.geometry.RaycastingScene, o3d.t.geometry.RaycastingScene]:
         voxels = o3d.t.geometry.RaycastingScene()
         if len(self._faces.cells):
-            vertices = self._faces.vertices().reshape(-1, 3) * self.voxel_size + self.origin
+            vertices = self._faces.vertices().reshape(-1, 3) * self._voxel_size + self._origin
             triangles = VoxelFaces.triangles(len(self._faces.cells))
             voxels.add_triangles(
                 o3d.core.Tensor(vertices.astype(np.float32)), o3d.core.Tensor(triangles)
             )
         stage = o3d.t.geometry.RaycastingScene()
-        lower, upper = self.origin.copy(), self.origin + self.extent
+        lower, upper = self._origin.copy(), np.array(self._grid.upper, dtype=np.float32)
         upper[2] = lower[2]
         # A slab of no height: geometry 0 is the floor, 1 the car's body, 2 its windows.
         stage.add_triangles(_box(lower - [0, 0, 0.02], upper))

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import open3d as o3d
 
-from htcl.datasets.labels import PALETTE
+from htcl.errors import InvalidValueError
 from htcl.visualization.result_file import FrameResult
 from htcl.visualization.voxel_faces import VoxelFaces, extract_faces
 
@@ -17,39 +17,32 @@ def require_display() -> None:
     """Checks that a window can be opened.
 
     Raises:
-        RuntimeError: On a Linux machine without X11 or Wayland display.
+        InvalidValueError: On a Linux machine without X11 or Wayland display.
     """
     if sys.platform.startswith("linux") and not (
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):
-        raise RuntimeError(
+        raise InvalidValueError(
             "a window needs a display, and this machine has none (neither DISPLAY nor "
             "WAYLAND_DISPLAY is set); use --html and open the page on your own machine"
         )
 
 
-def voxel_mesh(
-    labels: np.ndarray,
-    origin: np.ndarray,
-    voxel_size: np.ndarray | float,
-    palette: np.ndarray = PALETTE,
-) -> o3d.geometry.TriangleMesh:
+def voxel_mesh(result: FrameResult, labels: np.ndarray) -> o3d.geometry.TriangleMesh:
     """Returns the visible voxel faces as a coloured mesh, vertices in metres.
 
     Args:
-        labels: Grid of labels, 0 empty, uint8 (X, Y, Z).
-        origin: Lower corner of the grid in metres, (3,).
-        voxel_size: Edge of a cell in metres, a number or (3,).
-        palette: RGB colour of every label, uint8 (K, 3).
+        result: Has grid and colours.
+        labels: Its prediction or its ground truth.
     """
-    faces = extract_faces(labels)
-    points = np.asarray(origin) + faces.vertices().reshape(-1, 3) * np.asarray(voxel_size)
+    faces = extract_faces(labels, result.empty_class, result.ignore_index)
+    points = result.voxel_origin + faces.vertices().reshape(-1, 3) * result.voxel_size
     mesh = o3d.geometry.TriangleMesh(
         o3d.utility.Vector3dVector(points),
         o3d.utility.Vector3iVector(VoxelFaces.triangles(len(faces.cells)).astype(np.int32)),
     )
     mesh.vertex_colors = o3d.utility.Vector3dVector(
-        np.repeat(palette[faces.labels] / 255.0, 4, axis=0)
+        np.repeat(result.palette[faces.labels] / 255.0, 4, axis=0)
     )
     mesh.compute_vertex_normals()
     return mesh
@@ -59,12 +52,12 @@ def show_window(result: FrameResult) -> None:
     """Shows the prediction and, to its right, the ground truth, until the window is closed.
 
     Raises:
-        RuntimeError: If there is no display.
+        InvalidValueError: If there is no display.
     """
     require_display()
-    shapes = [voxel_mesh(result.prediction, result.voxel_origin, result.voxel_size)]
+    shapes = [voxel_mesh(result, result.prediction)]
     if result.ground_truth is not None:
-        beside = voxel_mesh(result.ground_truth, result.voxel_origin, result.voxel_size)
+        beside = voxel_mesh(result, result.ground_truth)
         width = result.prediction.shape[1] * result.voxel_size[1]
         shapes.append(beside.translate((0.0, -1.1 * width, 0.0)))
     shapes.append(o3d.geometry.TriangleMesh.create_coordinate_frame(size=2.0))

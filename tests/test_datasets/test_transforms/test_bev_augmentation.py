@@ -1,12 +1,30 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.datasets.transforms import BEVAugmentation
-from htcl.datasets.voxel_grid import VoxelGridSpec
+from htcl.errors import InvalidValueError
+from htcl.geometry import Camera
 
-GRID = VoxelGridSpec()
+GRID = SEMANTICKITTI.grid
+
+
+def rig() -> Camera:
+    eye = torch.eye(4).repeat(2, 1, 1)
+    return Camera(eye, eye, torch.eye(3).repeat(2, 1, 1), eye, (4, 4))
+
+
+def matrix_of(results: dict) -> np.ndarray:
+    """The one map of all cameras."""
+    matrices = results["cameras"].augmentation
+    assert torch.equal(matrices[0], matrices[1])
+    assert torch.equal(matrices, results["history_cameras"].augmentation)
+    return matrices[0].numpy()
 
 
 def scene(num_points: int = 4000) -> dict:
@@ -14,14 +32,18 @@ def scene(num_points: int = 4000) -> dict:
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 20, (26, 26, 4), dtype=np.uint8)
     labels = coarse.repeat(10, 0).repeat(10, 1).repeat(8, 2)[:256, :256]
-    voxel = np.column_stack([rng.integers(0, size, num_points) for size in GRID.size])
+    voxel = np.column_stack([rng.integers(0, size, num_points) for size in GRID.shape])
     points = (voxel + rng.uniform(0.2, 0.8, voxel.shape)) * 0.2 + GRID.origin
     return {
-        "augmented_from_lidar": np.eye(4, dtype=np.float32),
+        "specification": SEMANTICKITTI,
+        "cameras": rig(),
+        "history_cameras": rig(),
         "voxel_labels": labels,
         "points": points.astype(np.float32),
         "point_labels": labels[tuple(voxel.T)].astype(np.int64),
-        "point_uvd": np.column_stack([np.arange(num_points)] * 3).astype(np.float32),
+        "point_uvd": np.stack([np.column_stack([np.arange(num_points)] * 3)] * 2).astype(
+            np.float32
+        ),
     }
 
 
@@ -34,7 +56,7 @@ def test_flip_y_mirrors_the_array():
     before, after = run(flip_y_prob=1.0)
     np.testing.assert_array_equal(after["voxel_labels"], before["voxel_labels"][:, ::-1])
     np.testing.assert_allclose(after["points"][:, 1], -before["points"][:, 1], atol=1e-6)
-    np.testing.assert_allclose(after["augmented_from_lidar"], np.diag([1, -1, 1, 1]), atol=1e-6)
+    np.testing.assert_allclose(matrix_of(after), np.diag([1, -1, 1, 1]), atol=1e-6)
 
 
 def test_flip_x_is_about_the_middle_of_the_grid():
@@ -59,8 +81,8 @@ def test_points_stay_in_voxels_of_their_label(centre):
     # Nearest resampling errs only at block borders: one voxel in a block of 10 x 10 x 8.
     assert (found == after["point_labels"]).mean() > 0.85
     # The matrix, the labels and the points tell the same story.
-    kept = after["point_uvd"][:, 0].astype(int)
-    matrix = after["augmented_from_lidar"].astype(np.float64)
+    kept = after["point_uvd"][1, :, 0].astype(int)
+    matrix = matrix_of(after).astype(np.float64)
     moved = before["points"][kept] @ matrix[:3, :3].T + matrix[:3, 3]
     np.testing.assert_allclose(after["points"], moved, atol=1e-4)
     np.testing.assert_array_equal(after["point_labels"], before["point_labels"][kept])
@@ -77,19 +99,20 @@ def test_voxels_without_origin_are_not_scored():
 
 def test_inputs_are_not_changed_and_no_draw_changes_nothing():
     before = scene()
-    copies = {key: value.copy() for key, value in before.items()}
+    copies = {key: v.copy() for key, v in before.items() if isinstance(v, np.ndarray)}
     BEVAugmentation(flip_x_prob=1, rotation=(5, 5)).transform(dict(before))
     for key, value in copies.items():
         np.testing.assert_array_equal(before[key], value)
+    np.testing.assert_array_equal(matrix_of(before), np.eye(4))
     after = BEVAugmentation(flip_y_prob=0.0).transform(dict(before))
     assert all(after[key] is before[key] for key in before)
 
 
 def test_matrices_compose():
     step = BEVAugmentation(flip_y_prob=0.0, rotation=(10.0, 10.0))
-    results = {"augmented_from_lidar": np.eye(4, dtype=np.float32)}
-    twice = step.transform(step.transform(results))["augmented_from_lidar"]
-    expected = step.matrix(False, False, 20.0, 1.0)
+    results = {key: scene()[key] for key in ("specification", "cameras", "history_cameras")}
+    twice = matrix_of(step.transform(step.transform(results)))
+    expected = step.matrix(GRID, False, False, 20.0, 1.0)
     np.testing.assert_allclose(twice, expected, atol=1e-5)
 
 
@@ -103,7 +126,7 @@ def test_matrices_compose():
     ],
 )
 def test_arguments_are_checked(kwargs: dict, message: str):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InvalidValueError, match=message):
         BEVAugmentation(**kwargs)
 
 
@@ -112,3 +135,11 @@ def test_other_grid_size_is_reported():
     results = scene() | {"voxel_labels": np.zeros((128, 128, 16), dtype=np.uint8)}
     with pytest.raises(ValueError, match=r"\(128, 128, 16\).*\(256, 256, 32\)"):
         step.transform(results)
+
+
+def test_follows_the_grid_of_the_specification():
+    half = replace(SEMANTICKITTI, grid=GRID.resized(0.4))
+    labels = np.random.default_rng(0).integers(0, 20, half.grid.shape).astype(np.uint8)
+    results = scene() | {"specification": half, "voxel_labels": labels}
+    after = BEVAugmentation(flip_y_prob=1.0).transform(results)
+    np.testing.assert_array_equal(after["voxel_labels"], labels[:, ::-1])

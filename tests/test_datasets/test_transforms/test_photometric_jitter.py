@@ -7,6 +7,7 @@ import pytest
 
 from htcl.datasets.transforms import PhotometricJitter
 from htcl.datasets.transforms.photometric_jitter import colour_map
+from htcl.errors import InvalidValueError
 
 
 def apply(matrix: np.ndarray, colour: tuple) -> np.ndarray:
@@ -38,25 +39,31 @@ def test_small_turn_shifts_the_hue():
 
 def test_all_images_change_by_the_same_function():
     rng = np.random.default_rng(0)
-    left = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    results = {"left": left, "right": left[:, ::-1], "frames": np.stack([left, left[::-1], left])}
+    images = rng.integers(0, 256, (2, 6, 8, 3), dtype=np.uint8)
+    results = {
+        "images": images,
+        "right": images[:, :, ::-1],
+        "history": np.stack([images, images[:, ::-1], images]),
+        "current": images[::-1],
+    }
     before = {key: value.copy() for key, value in results.items()}
     np.random.seed(3)
     after = PhotometricJitter(prob=1.0, hue=0.1).transform(dict(results))
     assert all(
         value.dtype == np.uint8 and value.shape == before[key].shape for key, value in after.items()
     )
-    assert (after["left"] != left).any()
-    np.testing.assert_array_equal(after["right"], after["left"][:, ::-1])
-    np.testing.assert_array_equal(after["frames"][0], after["left"])
-    np.testing.assert_array_equal(after["frames"][1], after["left"][::-1])
+    assert (after["images"] != images).any()
+    np.testing.assert_array_equal(after["right"], after["images"][:, :, ::-1])
+    np.testing.assert_array_equal(after["history"][0], after["images"])
+    np.testing.assert_array_equal(after["history"][1], after["images"][:, ::-1])
+    np.testing.assert_array_equal(after["current"], after["images"][::-1])
     for key, value in before.items():
         np.testing.assert_array_equal(results[key], value)
 
 
 def test_probability():
-    left = np.full((4, 4, 3), 100, dtype=np.uint8)
+    images = np.full((1, 4, 4, 3), 100, dtype=np.uint8)
     step = PhotometricJitter(prob=0.0)
-    assert step.transform({"left": left})["left"] is left
-    with pytest.raises(ValueError, match="hue"):
+    assert step.transform({"images": images})["images"] is images
+    with pytest.raises(InvalidValueError, match="hue"):
         PhotometricJitter(hue=0.6)

@@ -1,4 +1,4 @@
-# The recommended network at toy size, on the synthetic mini data set.
+# semantickitti/htcl_egopose.py at toy size, on the synthetic mini data set.
 _base_ = [
     "../../../../configs/_base_/datasets/mini_kitti.py",
     "../../../../configs/_base_/models/htcl_mini.py",

@@ -1,5 +1,5 @@
-# Recommended: the network that the paper means, with real ego poses, intrinsics that follow the
-# pixels, and one depth axis.
+# The network that the paper means, with real ego poses, intrinsics that follow the pixels, and one
+# depth axis.
 _base_ = [
     "../../../../configs/_base_/datasets/semantickitti.py",
     "../../../../configs/_base_/models/htcl.py",

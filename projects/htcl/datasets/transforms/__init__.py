@@ -1,19 +1,17 @@
-"""Loading, augmentation and packing of SemanticKITTI samples."""
+"""Loading, augmentation and packing of samples."""
 
 from htcl.datasets.transforms.bev_augmentation import BEVAugmentation
-from htcl.datasets.transforms.load_calibration import LoadCalibrationAndPoses
-from htcl.datasets.transforms.load_images import LoadStereoImages
+from htcl.datasets.transforms.load_images import LoadImages
 from htcl.datasets.transforms.load_lidar import LoadLidarPoints
 from htcl.datasets.transforms.load_voxel_labels import LoadVoxelLabels
-from htcl.datasets.transforms.pack import PackSSCInputs
+from htcl.datasets.transforms.pack import PackInputs
 from htcl.datasets.transforms.photometric_jitter import PhotometricJitter
 
 __all__ = [
     "BEVAugmentation",
-    "LoadCalibrationAndPoses",
+    "LoadImages",
     "LoadLidarPoints",
-    "LoadStereoImages",
     "LoadVoxelLabels",
-    "PackSSCInputs",
+    "PackInputs",
     "PhotometricJitter",
 ]

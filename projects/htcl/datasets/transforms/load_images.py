@@ -1,16 +1,23 @@
-"""Loads the stereo clip as network images.
+"""Loads the images of a sample as network images, with their cameras.
 
-Shape letters: T frame, H W network image.
+Shape letters: N camera, T frame, H W network image.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
-from mmdet3d.registry import TRANSFORMS
+from mmengine.registry import TRANSFORMS
 from PIL import Image, UnidentifiedImageError
+
+from htcl.datasets.sample_info import CameraInfo, loads
+from htcl.errors import InvalidValueError, MissingFileError
+from htcl.geometry import PIXEL_RULES, Camera, ImageTransform, PixelRule
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -21,196 +28,215 @@ _FILTERS = {
 
 
 @TRANSFORMS.register_module()
-class LoadStereoImages(BaseTransform):
-    """Reads the current stereo pair and the left history and brings them to the network size.
+class LoadImages(BaseTransform):
+    """Reads the current images, their right partners and the history of all cameras.
 
-    Network images: the image is resized by s = W / original width and then cropped to the bottom H
-    rows, where the road is. If the resized image is lower than H, black rows are added on top
-    (``pixel_transform`` then has a positive offset); if rounding makes it narrower than W, black
-    columns are added on the right.
+    A network image is the original resized to the network's width and cropped to its bottom rows
+    (:meth:`htcl.geometry.ImageTransform.fit`). Right images and history are loaded if ``inputs`` of
+    the sample wants them.
 
-    Pixel coordinates: the centre of the top-left pixel is (0, 0). An exact resize by s takes x to
-    ``s * x + 0.5 * s - 0.5``, because what scales is the distance from the image *corner* at -0.5.
-    The release scales x to ``s * x``.
+    Required Keys: cameras (see :class:`~htcl.datasets.sample_info.CameraInfo`).
 
-    Required Keys: left_path, right_path (if ``right``), frame_paths (if ``frames``).
-
-    Optional Keys:
-        images: Decoded images by path, each (height, width, 3) uint8 RGB. They take the place of
-            the files; the frames of a video have no file of their own.
+    Optional Keys: inputs; decoded, images by path, which take the place of the files (the frames of
+    a video have no file of their own).
 
     Added Keys:
-        left: (H, W, 3) uint8 RGB.
-        right: (H, W, 3) uint8 RGB, if ``right``.
-        frames: (T, H, W, 3) uint8 RGB, oldest first, if ``frames``.
-        image_size: (height, width) of the original image.
-        pixel_transform: (3, 3) float32, network pixel = pixel_transform @ original pixel
-            (homogeneous).
-        frames_pixel_transform: The same for ``frames``, if ``frames``.
-        pixel_convention: The argument of that name, for later steps.
+        images, right: (N, H, W, 3) uint8 RGB.
+        history: (T-1, N, H, W, 3) uint8 RGB, oldest first.
+        current: The current images, prepared as ``history`` is, if that is not as ``images`` are.
+        cameras: :class:`htcl.geometry.Camera` (N,), in the place of the infos.
+        history_cameras: The same for ``history`` and ``current``, if they differ.
+        focal_baseline: (N,) float32, original pixels times metres; with ``right``.
+        current_from_history: (T-1, N, 4, 4) float32, camera frame at each earlier time -> current
+            camera frame, if wanted.
+        image_paths, right_paths, history_paths, image_sizes: Lists over the cameras (of
+            ``history_paths`` one for each earlier time); sizes are original (height, width).
 
     Args:
         input_size: (H, W) of the network image.
         resize: Filter of the network images: 'nearest', 'bilinear', 'bicubic' (released) or
             'lanczos'.
-        right: Load the right image too.
-        frames: Load the left history for the temporal module too.
-        temporal_frames: 'resized': the whole original image is squeezed to (H, W), without a crop
-            (released). 'network': the same pixels as the network images, so that one pixel means
-            the same ray in both.
-        temporal_resize: Filter of 'resized' temporal frames; released: 'lanczos'.
-        pixel_convention: 'corner' (released): ``pixel_transform`` is diag(s, s) with minus the crop
-            as its offset. 'centre': the exact map of pixel centres, with the true scale of each
-            axis after rounding of the size.
-        size_rounding: How the size after the resize is made whole: 'truncate' (released; a 1241
-            pixel wide image becomes 1279 wide, because 1241 * (1280 / 1241) is below 1280 in
-            floating point) or 'round'.
+        history_resize: Filter of the released history; released: 'lanczos'.
+        pixels: Rule of pixel coordinates, see :mod:`htcl.geometry.pixels`.
+        history_images: 'network': the same pixels as the network images, so that one pixel means
+            the same ray in both. 'released': the whole original image is squeezed to (H, W).
 
     Raises:
-        FileNotFoundError: If an image is absent.
-        ValueError: If an image cannot be decoded, or the sizes within a clip differ.
+        MissingFileError: If an image is absent.
+        InvalidValueError: If an image cannot be decoded, the sizes of a camera's images differ, or
+            an input is wanted that the data set has not.
     """
 
     def __init__(
         self,
-        input_size: tuple[int, int] = (384, 1280),
+        input_size: Sequence[int] = (384, 1280),
         resize: str = "bicubic",
-        right: bool = True,
-        frames: bool = True,
-        temporal_frames: str = "resized",
-        temporal_resize: str = "lanczos",
-        pixel_convention: str = "corner",
-        size_rounding: str = "truncate",
+        history_resize: str = "lanczos",
+        pixels: PixelRule = "centres",
+        history_images: str = "network",
     ) -> None:
         for key, value, allowed in (
             ("resize", resize, _FILTERS),
-            ("temporal_resize", temporal_resize, _FILTERS),
-            ("temporal_frames", temporal_frames, ("resized", "network")),
-            ("pixel_convention", pixel_convention, ("corner", "centre")),
-            ("size_rounding", size_rounding, ("truncate", "round")),
+            ("history_resize", history_resize, _FILTERS),
+            ("pixels", pixels, PIXEL_RULES),
+            ("history_images", history_images, ("network", "released")),
         ):
             if value not in allowed:
-                raise ValueError(f"{key}: unknown value {value!r}, expected one of {list(allowed)}")
+                raise InvalidValueError(
+                    f"{key}: unknown value {value!r}, expected one of {list(allowed)}"
+                )
         self.input_size = (int(input_size[0]), int(input_size[1]))
         self.resize = _FILTERS[resize]
-        self.right = right
-        self.frames = frames
-        self.temporal_frames = temporal_frames
-        self.temporal_resize = _FILTERS[temporal_resize]
-        self.pixel_convention = pixel_convention
-        self.size_rounding = size_rounding
+        self.history_resize = _FILTERS[history_resize]
+        self.pixels = pixels
+        self.history_images = history_images
 
-    def required_files(self, results: dict) -> list[tuple[str | None, ...]]:
+    def required_files(self, results: dict[str, Any]) -> list[tuple[str, ...]]:
         """Names the files that a sample needs, each as a tuple of alternatives."""
-        files = [results["left_path"]]
-        if self.right:
-            files.append(results["right_path"])
-        if self.frames:
-            files += results["frame_paths"]
+        wanted = _wanted(results)
+        files = []
+        for camera in results["cameras"]:
+            files.append(camera["image"])
+            if "right" in wanted:
+                files.append(camera["right"])
+            if "history" in wanted:
+                files += camera["history"]
         return [(path,) for path in files]
 
-    def transform(self, results: dict) -> dict:
-        """Adds the images and their pixel transforms."""
-        left = _image(results, results["left_path"])
-        results["image_size"] = (left.height, left.width)
-        size, pixel_transform = self._geometry(left.width, left.height)
-        results["left"] = self._network_image(left, size)
-        results["pixel_transform"] = pixel_transform
-        results["pixel_convention"] = self.pixel_convention
-        if self.right:
-            right = _image(results, results["right_path"])
-            _check_size(right, left, results["right_path"], results["left_path"])
-            results["right"] = self._network_image(right, size)
-        if self.frames:
-            self._add_frames(results, left, size)
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Adds images and cameras."""
+        wanted = _wanted(results)
+        infos: list[CameraInfo] = results["cameras"]
+        clips = [_Clip(info["image"], results.get("decoded", {})) for info in infos]
+        fits = [ImageTransform.fit(clip.size, self.input_size, self.pixels) for clip in clips]
+        squeezes = fits
+        history_filter = self.resize
+        if self.history_images == "released":
+            squeezes = [
+                ImageTransform.squeeze(clip.size, self.input_size, self.pixels) for clip in clips
+            ]
+            history_filter = self.history_resize
+
+        results["image_paths"] = [info["image"] for info in infos]
+        results["image_sizes"] = [clip.size for clip in clips]
+        results["images"] = _images(clips, results["image_paths"], fits, self.resize)
+        results["cameras"] = self._cameras(infos, fits)
+        if "right" in wanted:
+            results["right_paths"] = [info["right"] for info in infos]
+            results["right"] = _images(clips, results["right_paths"], fits, self.resize)
+            results["focal_baseline"] = np.array(
+                [info["focal_baseline"] for info in infos], dtype=np.float32
+            )
+        if "history" in wanted:
+            times = [list(paths) for paths in zip(*(i["history"] for i in infos), strict=True)]
+            results["history_paths"] = times
+            results["history"] = np.stack(
+                [_images(clips, paths, squeezes, history_filter) for paths in times]
+            )
+            if squeezes is not fits:
+                results["current"] = _images(
+                    clips, results["image_paths"], squeezes, history_filter
+                )
+                results["history_cameras"] = self._cameras(infos, squeezes)
+        if "current_from_history" in wanted:
+            motions = [np.asarray(info["current_from_history"]) for info in infos]
+            motion = np.stack(motions, axis=1)
+            results["current_from_history"] = motion.astype(np.float32)
         return results
 
-    def _add_frames(self, results: dict, left: Image.Image, size: tuple[int, int]) -> None:
-        height, width = self.input_size
-        # Clamped history repeats frames: each file is read and resized once.
-        done: dict[str, np.ndarray] = {}
-        for path in results["frame_paths"]:
-            if path in done:
-                continue
-            image = left if path == results["left_path"] else _image(results, path)
-            _check_size(image, left, path, results["left_path"])
-            if self.temporal_frames == "resized":
-                done[path] = np.array(image.resize((width, height), self.temporal_resize))
-            elif image is left:
-                done[path] = results["left"]
-            else:
-                done[path] = self._network_image(image, size)
-        results["frames"] = np.stack([done[path] for path in results["frame_paths"]])
-        if self.temporal_frames == "resized":
-            results["frames_pixel_transform"] = self._pixel_transform(
-                width / left.width, height / left.height, 0
-            )
-        else:
-            results["frames_pixel_transform"] = results["pixel_transform"].copy()
+    def _cameras(self, infos: Sequence[CameraInfo], transforms: Sequence[ImageTransform]) -> Camera:
+        def stack(matrices: list[np.ndarray]) -> torch.Tensor:
+            return torch.from_numpy(np.stack(matrices).astype(np.float32))
 
-    def _geometry(self, width: int, height: int) -> tuple[tuple[int, int], np.ndarray]:
-        """Size (width, height) after the resize, and the pixel transform of resize and crop."""
-        scale = self.input_size[1] / width
-        whole = int if self.size_rounding == "truncate" else round
-        size = (max(whole(width * scale), 1), max(whole(height * scale), 1))
-        crop = size[1] - self.input_size[0]
-        if self.pixel_convention == "corner":
-            return size, self._pixel_transform(scale, scale, crop)
-        return size, self._pixel_transform(size[0] / width, size[1] / height, crop)
-
-    def _pixel_transform(self, scale_x: float, scale_y: float, crop: int) -> np.ndarray:
-        shift_x = shift_y = 0.0
-        if self.pixel_convention == "centre":
-            shift_x, shift_y = 0.5 * scale_x - 0.5, 0.5 * scale_y - 0.5
-        return np.array(
-            [[scale_x, 0.0, shift_x], [0.0, scale_y, shift_y - crop], [0.0, 0.0, 1.0]],
-            dtype=np.float32,
+        return Camera(
+            intrinsics=stack([info["intrinsics"] for info in infos]),
+            reference_from_camera=stack([info["reference_from_camera"] for info in infos]),
+            image_transform=stack([transform.matrix for transform in transforms]),
+            augmentation=torch.eye(4).repeat(len(infos), 1, 1),
+            size=self.input_size,
+            pixels=self.pixels,
         )
-
-    def _network_image(self, image: Image.Image, size: tuple[int, int]) -> np.ndarray:
-        height, width = self.input_size
-        top = size[1] - height
-        # PIL's crop fills what lies outside with black.
-        return np.array(image.resize(size, self.resize).crop((0, top, width, top + height)))
 
     def __repr__(self) -> str:
         """Names the step and its main settings."""
         return (
-            f"{type(self).__name__}(input_size={self.input_size}, right={self.right}, "
-            f"frames={self.frames}, temporal_frames={self.temporal_frames!r}, "
-            f"pixel_convention={self.pixel_convention!r})"
+            f"{type(self).__name__}(input_size={self.input_size}, pixels={self.pixels!r}, "
+            f"history_images={self.history_images!r})"
         )
 
 
-def _image(results: dict, path: str | None) -> Image.Image:
-    """The image that the sample brings along, else the file."""
-    decoded = results.get("images", {})
-    if path in decoded:
-        return Image.fromarray(decoded[path])
-    if path is None:
-        raise FileNotFoundError("an image is needed, but the sequence has no folder for it")
-    return read_image(path)
+class _Clip:
+    """The images of one camera. Clamped history repeats images: each is prepared once."""
+
+    def __init__(self, current: str, decoded: Mapping[str, np.ndarray]) -> None:
+        self._current = current
+        self._decoded = decoded
+        self._done: dict[tuple[str, ImageTransform, int], np.ndarray] = {}
+        self._originals: dict[str, Image.Image] = {}
+        image = self._original(current)
+        self.size = (image.height, image.width)
+
+    def image(self, path: str, transform: ImageTransform, resampling: int) -> np.ndarray:
+        """The network image (H, W, 3) of a file."""
+        key = (path, transform, resampling)
+        if key not in self._done:
+            height, width = transform.resized
+            resized = self._original(path).resize((width, height), resampling)
+            left, top = transform.left, transform.top
+            # PIL's crop fills what lies outside with black.
+            box = (left, top, left + transform.size[1], top + transform.size[0])
+            self._done[key] = np.array(resized.crop(box))
+        return self._done[key]
+
+    def _original(self, path: str) -> Image.Image:
+        if path not in self._originals:
+            decoded = self._decoded.get(path)
+            image = read_image(path) if decoded is None else Image.fromarray(decoded)
+            first = self._originals.setdefault(self._current, image)
+            if image.size != first.size:
+                raise InvalidValueError(
+                    f"{path}: image is {image.width} x {image.height}, but {self._current} is "
+                    f"{first.width} x {first.height}; all images of a camera must have one size"
+                )
+            self._originals[path] = image
+        return self._originals[path]
+
+
+def _images(
+    clips: Sequence[_Clip],
+    paths: Sequence[str],
+    transforms: Sequence[ImageTransform],
+    resampling: int,
+) -> np.ndarray:
+    """Network images (N, H, W, 3) of all cameras at one time."""
+    rows = zip(clips, paths, transforms, strict=True)
+    return np.stack([clip.image(path, transform, resampling) for clip, path, transform in rows])
+
+
+def _wanted(results: dict[str, Any]) -> set[str]:
+    """Names of the inputs to load besides the images."""
+    cameras: list[CameraInfo] = results["cameras"]
+    available = {
+        "right": all(camera.get("right") for camera in cameras),
+        "history": all(camera.get("history") for camera in cameras),
+        "current_from_history": all(
+            camera.get("current_from_history") is not None for camera in cameras
+        ),
+    }
+    return {name for name, there in available.items() if loads(results, name, there)}
 
 
 def read_image(path: str | Path) -> Image.Image:
     """Reads an image file as RGB.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be decoded.
+        MissingFileError: If there is no such file.
+        InvalidValueError: If it cannot be decoded.
     """
     try:
         with Image.open(path) as image:
             return image.convert("RGB")
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: image not found") from None
+        raise MissingFileError(f"{path}: image not found") from None
     except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path}: image cannot be decoded: {error}") from error
-
-
-def _check_size(image: Image.Image, current: Image.Image, path: str, current_path: str) -> None:
-    if image.size != current.size:
-        raise ValueError(
-            f"{path}: image is {image.width} x {image.height}, but {current_path} is "
-            f"{current.width} x {current.height}; all images of a clip must have one size"
-        )
+        raise InvalidValueError(f"{path}: image cannot be decoded: {error}") from error

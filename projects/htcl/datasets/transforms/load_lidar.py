@@ -1,135 +1,100 @@
 """Loads the lidar scan of the current frame for depth and point supervision.
 
-Shape letters: N points, H W network image.
+Shape letters: P point, N camera, H W network image.
 """
 
 from __future__ import annotations
 
-import numpy as np
-from mmcv.transforms import BaseTransform
-from mmdet3d.registry import TRANSFORMS
+from typing import Any
 
-from htcl.datasets.labels import raw_to_train_points
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.registry import TRANSFORMS
+
+from htcl.datasets.sample_info import loads
 from htcl.datasets.scan_files import read_point_labels, read_scan
-from htcl.datasets.voxel_grid import VoxelGridSpec
+from htcl.datasets.specification import DatasetSpecification
+from htcl.geometry import Camera
 
 
 @TRANSFORMS.register_module()
 class LoadLidarPoints(BaseTransform):
-    """Reads the scan and its labels and projects it into the left network image.
+    """Reads the scan and its labels and projects it into the network images.
 
-    ``pixel_convention`` of :class:`LoadStereoImages` decides how a projected position (x, y)
-    becomes a pixel and a position in [-1, 1]: 'centre' takes the nearest pixel centre and u = (2 x
-    + 1) / W - 1, which is exact for ``grid_sample`` with ``align_corners=False``; 'corner' takes x
-    as measured from the image corner: floor, and u = 2 x / W - 1.
+    The pixel rule of the cameras decides how a projected position (x, y) becomes a pixel and a
+    position in [-1, 1]: 'centres' takes the nearest pixel centre and u = (2 x + 1) / W - 1, which
+    is exact for ``grid_sample`` with ``align_corners=False``; 'released' takes x as measured from
+    the image corner: floor, and u = 2 x / W - 1.
 
-    Required Keys: velodyne_path, point_label_path (if ``points``), left, pixel_transform,
-    pixel_convention, intrinsics_left, lidar_from_camera.
+    Required Keys: lidar, lidar_labels, cameras (made by :class:`LoadImages`), specification.
+
+    Optional Keys: inputs.
 
     Added Keys:
-        depth_map: (H, W) float32, smallest depth of the points in each pixel, metres, 0 without a
-            point; if ``depth``.
-        points: (N, 3) float32, lidar frame, metres; if ``points``.
-        point_labels: (N,) int64, 1-19, 0 for points without a scored class; if ``points``.
-        point_uvd: (N, 3) float32, (u, v) in [-1, 1] of the network image (beyond that outside) and
-            depth in metres; all 0 for points behind the camera; if ``points``.
-
-    Args:
-        depth: Add the depth map.
-        points: Add the points.
-        point_range: 'grid' keeps the points inside the voxel grid; 'all' keeps every point. Does
-            not touch the depth map.
-        grid: Arguments of :class:`htcl.datasets.voxel_grid.VoxelGridSpec`; None is SemanticKITTI's
-            grid.
+        depth_maps: (N, H, W) float32, smallest depth of the points in each pixel, metres, 0 without
+            a point; if wanted.
+        points: (P, 3) float32, those in the grid of the specification, reference frame, metres; if
+            wanted, with the next two.
+        point_labels: (P,) int64, the empty class for points without a scored class.
+        point_uvd: (N, P, 3) float32, (u, v) in [-1, 1] of the network image (beyond that outside)
+            and depth in metres; all 0 for points behind the camera.
 
     Raises:
-        FileNotFoundError: If a file is absent.
-        ValueError: If a file is cut short, points and labels differ in number, or a label id is
-            unknown.
+        MissingFileError: If a file is absent.
+        InvalidValueError: If a file is cut short, points and labels differ in number, or a label id
+            is unknown.
     """
 
-    def __init__(
-        self,
-        depth: bool = True,
-        points: bool = True,
-        point_range: str = "grid",
-        grid: dict | None = None,
-    ) -> None:
-        if point_range not in ("grid", "all"):
-            raise ValueError(
-                f"point_range: unknown value {point_range!r}, expected 'grid' or 'all'"
-            )
-        self.depth = depth
-        self.points = points
-        self.point_range = point_range
-        self.grid = VoxelGridSpec(**(grid or {}))
-
-    def required_files(self, results: dict) -> list[tuple[str | None, ...]]:
+    def required_files(self, results: dict[str, Any]) -> list[tuple[str, ...]]:
         """Names the files that a sample needs, each as a tuple of alternatives."""
-        files = [(results["velodyne_path"],)]
-        if self.points:
-            files.append((results["point_label_path"],))
+        wanted = _wanted(results)
+        files: list[tuple[str, ...]] = [(results["lidar"],)] if wanted else []
+        if "points" in wanted:
+            files.append((results["lidar_labels"],))
         return files
 
-    def transform(self, results: dict) -> dict:
-        """Adds depth map and points."""
-        scan = read_scan(results["velodyne_path"])[:, :3]
-        pixels, depth = project_to_network_image(scan, results)
-        height, width = results["left"].shape[:2]
-        corner = results["pixel_convention"] == "corner"
-        if self.depth:
-            results["depth_map"] = depth_map(
-                np.floor(pixels if corner else pixels + 0.5), depth, (height, width)
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Adds depth maps and points."""
+        wanted = _wanted(results)
+        if not wanted:
+            return results
+        scan = read_scan(results["lidar"])[:, :3]
+        cameras: Camera = results["cameras"]
+        projected = cameras.project(torch.from_numpy(scan))
+        pixels, depth = (value.numpy() for value in projected)
+        height, width = cameras.size
+        released = cameras.pixels == "released"
+        if "depth_maps" in wanted:
+            whole = np.floor(pixels if released else pixels + 0.5)
+            results["depth_maps"] = np.stack(
+                [depth_map(*view, cameras.size) for view in zip(whole, depth, strict=True)]
             )
-        if self.points:
-            path = results["point_label_path"]
-            raw = read_point_labels(path, len(scan), results["velodyne_path"])
-            labels = raw_to_train_points(raw, strict=True, source=path)
-            keep = slice(None)
-            if self.point_range == "grid":
-                keep, _ = self.grid.indices(scan)
-            uv = (2 * pixels + (0 if corner else 1)) / (width, height) - 1
-            uvd = np.column_stack([uv, depth])
+        if "points" in wanted:
+            specification: DatasetSpecification = results["specification"]
+            path = results["lidar_labels"]
+            raw = read_point_labels(path, len(scan), results["lidar"])
+            labels = specification.points_from_raw(raw, strict=True, source=path)
+            uv = (2 * pixels + (0 if released else 1)) / (width, height) - 1
+            uvd = np.concatenate([uv, depth[..., None]], axis=-1)
             uvd[depth <= 0] = 0
-            results["points"] = np.ascontiguousarray(scan[keep])
-            results["point_labels"] = labels[keep].astype(np.int64)
-            results["point_uvd"] = uvd[keep].astype(np.float32)
+            inside, _ = specification.grid.indices(scan)
+            results["points"] = np.ascontiguousarray(scan[inside])
+            results["point_labels"] = labels[inside].astype(np.int64)
+            results["point_uvd"] = uvd[:, inside].astype(np.float32)
         return results
 
     def __repr__(self) -> str:
-        """Names the step and its settings."""
-        return (
-            f"{type(self).__name__}(depth={self.depth}, points={self.points}, "
-            f"point_range={self.point_range!r})"
-        )
-
-
-def project_to_network_image(points: np.ndarray, results: dict) -> tuple[np.ndarray, np.ndarray]:
-    """Projects lidar points into the left network image.
-
-    Args:
-        points: (N, 3), lidar frame, metres.
-        results: Sample with intrinsics_left, lidar_from_camera and pixel_transform.
-
-    Returns:
-        Pixels (N, 2) float64 (x, y), meaningless where the depth is not positive, and depth (N,)
-        float64 in metres.
-    """
-    camera_from_lidar = np.linalg.inv(results["lidar_from_camera"].astype(np.float64))
-    matrix = results["intrinsics_left"].astype(np.float64) @ camera_from_lidar
-    projected = points.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
-    depth = projected[:, 2]
-    original = projected[:, :2] / np.where(depth > 0, depth, 1.0)[:, None]
-    transform = results["pixel_transform"].astype(np.float64)
-    return original @ transform[:2, :2].T + transform[:2, 2], depth
+        """Names the step."""
+        return f"{type(self).__name__}()"
 
 
 def depth_map(pixels: np.ndarray, depth: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Draws points into a depth image; the nearest of the points in a pixel wins.
 
     Args:
-        pixels: (N, 2) whole-numbered pixels (x, y).
-        depth: (N,) metres; points at or behind the camera are left out.
+        pixels: (P, 2) whole-numbered pixels (x, y).
+        depth: (P,) metres; points at or behind the camera are left out.
         size: (H, W).
 
     Returns:
@@ -143,3 +108,12 @@ def depth_map(pixels: np.ndarray, depth: np.ndarray, size: tuple[int, int]) -> n
     np.minimum.at(image, flat, depth[keep].astype(np.float32))
     image[np.isinf(image)] = 0
     return image.reshape(size)
+
+
+def _wanted(results: dict[str, Any]) -> set[str]:
+    """Names of the inputs to load."""
+    available = {
+        "depth_maps": bool(results.get("lidar")),
+        "points": bool(results.get("lidar") and results.get("lidar_labels")),
+    }
+    return {name for name, there in available.items() if loads(results, name, there)}

@@ -6,87 +6,111 @@ Shape letters: X front, Y left, Z up (voxels).
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmdet3d.registry import TRANSFORMS
+from mmengine.registry import TRANSFORMS
 
-from htcl.datasets.training_labels import SCALES, downsample_labels, make_training_label
-from htcl.datasets.voxel_files import GRID_SIZE, read_voxel_labels, read_voxel_mask
+from htcl.datasets.specification import DatasetSpecification
+from htcl.datasets.training_labels import (
+    SCALES,
+    fit_labels,
+    label_window,
+    make_training_label,
+)
+from htcl.datasets.voxel_files import read_voxel_labels, read_voxel_mask
+from htcl.errors import InvalidValueError, MissingFileError
 
 
 @TRANSFORMS.register_module()
 class LoadVoxelLabels(BaseTransform):
     """Reads training labels made by ``process_kitti.sh``, or makes them on the way.
 
-    Required Keys: training_label_paths; voxel_label_path and voxel_invalid_path (if
-    ``raw_fallback``).
+    Labels are stored on the grid ``specification.stored_grid``, ready ones at coarser scales too.
+    They are cut and pooled to ``specification.grid``; a ready file of that grid is taken as it is
+    if it has the specification's classes (merged classes have other majorities). Does nothing
+    unless ``with_labels`` of the sample is set.
+
+    Required Keys: specification; labels with the paths ``ready`` (by scale) and, in their place,
+    ``raw`` and ``invalid``.
+
+    Optional Keys: with_labels.
 
     Added Keys:
-        voxel_labels: (X, Y, Z) uint8: 0 empty, 1-19 classes, 255 not scored; the grid divided by 1,
-            2 or 8.
-
-    Args:
-        scale: '1_1', '1_2' or '1_8'.
-        grid_size: Voxels (X, Y, Z) at scale 1_1.
-        raw_fallback: Where the preprocessed ``.npy`` is absent, make the same label from
-            ``voxels/*.label`` and ``*.invalid``.
+        voxel_labels: (X, Y, Z) uint8 training ids on the grid of the specification.
 
     Raises:
-        FileNotFoundError: If the files are absent.
-        ValueError: If a file has the wrong size, type or an unknown label id.
+        MissingFileError: If the files are absent.
+        InvalidValueError: If a file has the wrong size, type or an unknown label id, or the grid
+            cannot be made of the stored one.
     """
 
-    def __init__(
-        self,
-        scale: str = "1_1",
-        grid_size: tuple[int, int, int] = GRID_SIZE,
-        raw_fallback: bool = True,
-    ) -> None:
-        if scale not in SCALES:
-            raise ValueError(f"unknown scale {scale!r}, expected one of {sorted(SCALES)}")
-        self.scale = scale
-        self.grid_size = tuple(grid_size)
-        self.raw_fallback = raw_fallback
-
-    def required_files(self, results: dict) -> list[tuple[str | None, ...]]:
+    def required_files(self, results: dict[str, Any]) -> list[tuple[str, ...]]:
         """Names the files that a sample needs, each as a tuple of alternatives."""
-        ready = results["training_label_paths"][self.scale]
-        if not self.raw_fallback:
-            return [(ready,)]
-        return [(ready, results["voxel_label_path"]), (ready, results["voxel_invalid_path"])]
+        if not results.get("with_labels"):
+            return []
+        ready = tuple(path for path, _ in _ready_files(results))
+        labels = results["labels"]
+        official = [labels[key] for key in ("raw", "invalid") if labels.get(key)]
+        return [(*ready, path) for path in official] or [ready]
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Adds the labels."""
-        path = results["training_label_paths"][self.scale]
-        if os.path.exists(path):
-            results["voxel_labels"] = self._read_ready(path)
+        if not results.get("with_labels"):
             return results
-        raw_path, invalid_path = results["voxel_label_path"], results["voxel_invalid_path"]
-        if not self.raw_fallback or raw_path is None or invalid_path is None:
-            raise FileNotFoundError(
-                f"{path}: training label not found; make it with `bash process_kitti.sh`"
+        specification: DatasetSpecification = results["specification"]
+        ready = _ready_files(results)
+        for path, scale in ready:
+            if os.path.exists(path):
+                results["voxel_labels"] = _read_ready(path, scale, specification)
+                return results
+        raw_path, invalid_path = (results["labels"].get(key) for key in ("raw", "invalid"))
+        if raw_path is None or invalid_path is None:
+            raise MissingFileError(
+                f"{ready[-1][0]}: training label not found; make it with `bash process_kitti.sh`"
             )
+        shape = specification.stored_grid.shape
         labels = make_training_label(
-            read_voxel_labels(raw_path, self.grid_size),
-            read_voxel_mask(invalid_path, self.grid_size),
+            read_voxel_labels(raw_path, shape),
+            read_voxel_mask(invalid_path, shape),
+            specification,
             source=raw_path,
         )
-        results["voxel_labels"] = downsample_labels(labels, SCALES[self.scale])
+        results["voxel_labels"] = fit_labels(labels, specification)
         return results
 
-    def _read_ready(self, path: str) -> np.ndarray:
-        try:
-            labels = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
-            raise ValueError(f"{path}: not a readable .npy file ({error}); make it anew") from error
-        shape = tuple(size // SCALES[self.scale] for size in self.grid_size)
-        if labels.shape != shape or labels.dtype != np.uint8:
-            raise ValueError(
-                f"{path}: training label is {labels.dtype} {labels.shape}, expected uint8 {shape}"
-            )
-        return labels
-
     def __repr__(self) -> str:
-        """Names the step and its settings."""
-        return f"{type(self).__name__}(scale={self.scale!r}, raw_fallback={self.raw_fallback})"
+        """Names the step."""
+        return f"{type(self).__name__}()"
+
+
+def _ready_files(results: dict[str, Any]) -> list[tuple[str, str]]:
+    """Ready files that would do, best first, with their scales."""
+    specification: DatasetSpecification = results["specification"]
+    stored = specification.stored_grid
+    _, edge = label_window(stored, specification.grid)
+    whole = all(edge * n == m for n, m in zip(specification.grid.shape, stored.shape, strict=True))
+    same_classes = specification.stored_ids == specification.raw_ids
+    paths: dict[str, str] = results["labels"].get("ready", {})
+    return [
+        (paths[scale], scale)
+        for scale, factor in sorted(SCALES.items(), reverse=True)
+        if scale in paths and (factor == 1 or (factor == edge and whole and same_classes))
+    ]
+
+
+def _read_ready(path: str, scale: str, specification: DatasetSpecification) -> np.ndarray:
+    try:
+        labels = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise InvalidValueError(
+            f"{path}: not a readable .npy file ({error}); make it anew"
+        ) from error
+    shape = tuple(size // SCALES[scale] for size in specification.stored_grid.shape)
+    if labels.shape != shape or labels.dtype != np.uint8:
+        raise InvalidValueError(
+            f"{path}: training label is {labels.dtype} {labels.shape}, expected uint8 {shape}"
+        )
+    labels = specification.voxels_from_stored(labels, source=path)
+    return fit_labels(labels, specification) if SCALES[scale] == 1 else labels

@@ -1,14 +1,15 @@
-"""Photometric augmentation of a whole clip.
-
-Shape letters: T frame, H W image.
-"""
+"""Photometric augmentation of all images of a sample."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmdet3d.registry import TRANSFORMS
+from mmengine.registry import TRANSFORMS
+
+from htcl.errors import InvalidValueError
 
 # Luma weights of ITU-R BT.601, the usual grey value of an RGB pixel.
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -16,30 +17,30 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 
 @TRANSFORMS.register_module()
 class PhotometricJitter(BaseTransform):
-    """Changes brightness, contrast, saturation and hue of a clip.
+    """Changes brightness, contrast, saturation and hue of a sample's images.
 
-    Stereo and history matching compare colours between images, so all images of the clip are
+    Stereo and history matching compare colours between images, so all images of all cameras are
     changed by one and the same function of the pixel, an affine map of its RGB value: a factor for
-    brightness, a stretch about the mean grey value of the whole clip for contrast, a blend with the
+    brightness, a stretch about the mean grey value of all images for contrast, a blend with the
     pixel's own grey for saturation, and a turn about the grey axis for hue. Off in the released
     configuration (leave it out).
 
-    Required Keys: left; right and frames if present.
+    Required Keys: images; right, history and current if present.
 
-    Modified Keys: left, right, frames; shapes and uint8 kept.
+    Modified Keys: the same; shapes and uint8 kept.
 
     Args:
-        prob: Probability that a clip is changed at all.
+        prob: Probability that a sample is changed at all.
         brightness: Factor drawn from [1 - b, 1 + b].
         contrast: Factor drawn from [1 - c, 1 + c].
         saturation: Factor drawn from [1 - s, 1 + s].
         hue: Shift drawn from [-h, h], in turns of the colour circle, at most 0.5.
 
     Raises:
-        ValueError: If a range is outside its limits.
+        InvalidValueError: If a range is outside its limits.
     """
 
-    _IMAGE_KEYS = ("left", "right", "frames")
+    _IMAGE_KEYS = ("images", "right", "history", "current")
 
     def __init__(
         self,
@@ -57,30 +58,29 @@ class PhotometricJitter(BaseTransform):
             ("hue", hue, 0.5),
         ):
             if not 0 <= value <= limit:
-                raise ValueError(f"{key} must be in 0..{limit}, found {value}")
+                raise InvalidValueError(f"{key} must be in 0..{limit}, found {value}")
         self.prob = prob
         self.brightness = brightness
         self.contrast = contrast
         self.saturation = saturation
         self.hue = hue
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Changes the images."""
         if np.random.rand() >= self.prob:
             return results
         keys = [key for key in self._IMAGE_KEYS if key in results]
         total = sum(results[key].sum(dtype=np.float64) for key in keys)
         matrix = colour_map(
-            *(
-                np.random.uniform(1 - spread, 1 + spread)
-                for spread in (self.brightness, self.contrast, self.saturation)
-            ),
+            brightness=np.random.uniform(1 - self.brightness, 1 + self.brightness),
+            contrast=np.random.uniform(1 - self.contrast, 1 + self.contrast),
+            saturation=np.random.uniform(1 - self.saturation, 1 + self.saturation),
             hue=np.random.uniform(-self.hue, self.hue),
             grey=total / sum(results[key].size for key in keys),
         )
         for key in keys:
             shape = results[key].shape
-            # OpenCV takes one image: the frames of a stack are put below one another.
+            # OpenCV takes one image: those of a stack are put below one another.
             flat = results[key].reshape(-1, *shape[-2:])
             results[key] = cv2.transform(flat, matrix).reshape(shape)
         return results

@@ -1,8 +1,15 @@
-"""mmengine hooks: progress bar, saved predictions, pictures in TensorBoard, seeds of steps."""
+"""mmengine hooks: progress bar, predictions, pictures in TensorBoard, training IoU, step seeds."""
 
 from htcl.engine.hooks.prediction_picture import PredictionPictureHook
 from htcl.engine.hooks.prediction_writer import PredictionWriterHook
 from htcl.engine.hooks.progress_bar import ProgressBarHook
 from htcl.engine.hooks.step_seed import StepSeedHook
+from htcl.engine.hooks.train_iou import TrainIoUHook
 
-__all__ = ["PredictionPictureHook", "PredictionWriterHook", "ProgressBarHook", "StepSeedHook"]
+__all__ = [
+    "PredictionPictureHook",
+    "PredictionWriterHook",
+    "ProgressBarHook",
+    "StepSeedHook",
+    "TrainIoUHook",
+]

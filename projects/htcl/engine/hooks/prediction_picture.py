@@ -13,8 +13,6 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from htcl.visualization import build_frame_result, render_overview
-
 
 @HOOKS.register_module()
 class PredictionPictureHook(Hook):
@@ -44,6 +42,9 @@ class PredictionPictureHook(Hook):
     def _draw(self, runner: Runner) -> None:
         if runner.val_loop is None:
             return
+        # Brings Open3D, for which the start of a training should not wait.
+        from htcl.visualization import build_frame_result, render_overview
+
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         dataset = runner.val_dataloader.dataset
         was_training = model.training

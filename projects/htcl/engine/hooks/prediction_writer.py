@@ -1,4 +1,4 @@
-"""Saves predictions as official ``.label`` files during a test run."""
+"""Saves predictions as official label files during a test run."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmdet3d.structures import Det3DDataSample
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
 
-from htcl.datasets.labels import TRAIN_TO_RAW
 from htcl.datasets.voxel_files import write_voxel_labels
 
 
@@ -19,7 +18,7 @@ from htcl.datasets.voxel_files import write_voxel_labels
 class PredictionWriterHook(Hook):
     """Writes ``<out_dir>/sequences/XX/predictions/NNNNNN.label`` for every test sample.
 
-    The files hold the official raw class ids (uint16), so that the official scripts, the test
+    The files hold the data set's raw class ids (uint16), so that the official scripts, the test
     server and ``tools/evaluate_predictions.py`` read them. A file appears under its name only when
     complete.
 
@@ -39,13 +38,14 @@ class PredictionWriterHook(Hook):
         runner: Runner,
         batch_idx: int,
         data_batch: Any = None,
-        outputs: Sequence[Det3DDataSample] | None = None,
+        outputs: Sequence[BaseDataElement] | None = None,
     ) -> None:
         """Writes the samples of one batch."""
         for sample in outputs or ():
+            labels = sample.pred_voxels.semantics.cpu().numpy()
             path = self.path_of(sample.sequence, sample.frame)
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_voxel_labels(path, TRAIN_TO_RAW[sample.pred_voxels.semantics.cpu().numpy()])
+            write_voxel_labels(path, sample.specification.raw_from_voxels(labels))
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Says where the predictions lie."""

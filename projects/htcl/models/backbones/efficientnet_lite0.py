@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from mmdet3d.registry import MODELS
-from mmseg.models.backbones import TIMMBackbone
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
 from timm import create_model
-from torch import Tensor
+from torch import Tensor, nn
+
+from htcl.errors import InvalidValueError
 
 _NAME = "tf_efficientnet_lite0"
 # Groups of blocks up to the end of each level.
@@ -23,7 +25,7 @@ _HEAD = ("_conv_head.", "_bn1.", "_fc.")
 
 
 @MODELS.register_module()
-class EfficientNetLite0(TIMMBackbone):
+class EfficientNetLite0(BaseModule):
     """timm's EfficientNet-Lite0 as a feature pyramid.
 
     Args:
@@ -42,19 +44,19 @@ class EfficientNetLite0(TIMMBackbone):
         out_indices: Sequence[int] = (1, 2, 3, 4),
         pretrained: bool = True,
         norm_eval: bool = False,
-        init_cfg: dict[str, Any] | None = None,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
-        super().__init__(
-            model_name=_NAME,
-            features_only=True,
-            pretrained=False,
-            out_indices=tuple(out_indices),
-            init_cfg=init_cfg,
-        )
+        super().__init__(init_cfg)
+        self.timm_model = create_model(_NAME, features_only=True, out_indices=tuple(out_indices))
         # timm builds all blocks whatever is asked for.
-        self.timm_model.blocks = self.timm_model.blocks[: _BLOCKS[max(out_indices)]]
+        groups = list(self.timm_model.get_submodule("blocks").children())
+        self.timm_model.blocks = nn.Sequential(*groups[: _BLOCKS[max(out_indices)]])
         self.pretrained = pretrained
         self.norm_eval = norm_eval
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Maps images (B, 3, H, W) to one map for each of ``out_indices``."""
+        return self.timm_model(images)
 
     def init_weights(self) -> None:
         """Loads the packaged weights, unless ``init_cfg`` says otherwise."""
@@ -95,12 +97,12 @@ def rename_lite0(packaged: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> 
         The packaged values under timm's names.
 
     Raises:
-        ValueError: If number or shapes of the entries differ.
+        InvalidValueError: If number or shapes of the entries differ.
     """
     body = {key: value for key, value in packaged.items() if not key.startswith(_HEAD)}
     shapes = [tuple(value.shape) for value in body.values()]
     if shapes != [tuple(value.shape) for value in ours.values()]:
-        raise ValueError(
+        raise InvalidValueError(
             f"the packaged EfficientNet-Lite0 has {len(body)} entries that do not fit timm's "
             f"{len(ours)}: install the versions of requirements/lock.txt"
         )

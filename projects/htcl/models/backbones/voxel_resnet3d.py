@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmcv.cnn import ConvModule
-from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from htcl.models.layers.recompute import recompute
+from htcl.errors import InvalidValueError
 
 
 class _ResidualBlock(nn.Module):
@@ -56,11 +56,10 @@ class VoxelResNet3D(BaseModule):
         strides: Stride of each stage's first block, relative to the stage before.
         blocks_per_stage: Residual blocks in each stage.
         num_groups: Groups of every group normalisation; must divide every width.
-        with_cp: Recompute each block in the backward pass (activation checkpointing).
         init_cfg: mmengine weight initialisation.
 
     Raises:
-        ValueError: If ``widths`` and ``strides`` have different lengths.
+        InvalidValueError: If ``widths`` and ``strides`` have different lengths.
     """
 
     def __init__(
@@ -70,16 +69,14 @@ class VoxelResNet3D(BaseModule):
         strides: Sequence[int] = (1, 2, 2),
         blocks_per_stage: int = 2,
         num_groups: int = 32,
-        with_cp: bool = False,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if len(widths) != len(strides):
-            raise ValueError(
+            raise InvalidValueError(
                 f"widths {tuple(widths)} and strides {tuple(strides)} have different lengths; "
                 "give one stride for each stage"
             )
-        self.with_cp = with_cp
         self.input_proj = ConvModule(
             in_channels,
             in_channels,
@@ -90,7 +87,7 @@ class VoxelResNet3D(BaseModule):
         self.stages = nn.ModuleList()
         channels = in_channels
         for width, stage_stride in zip(widths, strides, strict=True):
-            stage = nn.ModuleList()
+            stage = nn.Sequential()
             for index in range(blocks_per_stage):
                 stride = stage_stride if index == 0 else 1
                 stage.append(_ResidualBlock(channels, width, stride, num_groups))
@@ -107,11 +104,9 @@ class VoxelResNet3D(BaseModule):
             One map per stage; stage i has ``widths[i]`` channels and the grid divided by the
             product of the first i + 1 strides (rounded up).
         """
-        enabled = self.with_cp and self.training
         x = self.input_proj(voxel)
         maps = []
         for stage in self.stages:
-            for block in stage:
-                x = recompute(block, block, x, enabled=enabled)
+            x = stage(x)
             maps.append(x)
         return maps

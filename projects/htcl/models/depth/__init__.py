@@ -1,9 +1,6 @@
 """Depth distributions: monocular, stereo and their fusion."""
 
-from __future__ import annotations
-
 from htcl.models.depth.camera_vector import camera_vector
-from htcl.models.depth.cost_volume import plane_cost_volume
 from htcl.models.depth.depth_net import CameraAwareDepthNet
 from htcl.models.depth.stereo_depth import StereoDepth
 from htcl.models.depth.stereo_depth_fusion import StereoDepthFusion
@@ -17,5 +14,4 @@ __all__ = [
     "StereoFeatureNet",
     "StereoMatchingNet",
     "camera_vector",
-    "plane_cost_volume",
 ]

@@ -4,33 +4,33 @@ Source: "BEVDepth: Acquisition of Reliable Depth for Multi-view 3D Object Detect
 AAAI 2023), "Camera-aware Depth Prediction", with the atrous pyramid of "Rethinking Atrous
 Convolution for Semantic Image Segmentation" (L.-C. Chen et al., 2017), section 3.3.
 
-Shape letters: B batch, C channel, D depth bin, h w feature map.
+Shape letters: M image, C channel, D depth bin, h w feature map.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule
 from mmdet.models.backbones.resnet import BasicBlock
-from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import DeformConv2d
 
-from htcl.models.depth.camera_vector import CAMERA_VECTOR_LENGTH
-from htcl.models.layers.recompute import recompute
-from htcl.ops.depth_bins import DepthBins
+from htcl.geometry import Camera, DepthBins
+from htcl.models.depth.camera_vector import CAMERA_VECTOR_LENGTH, camera_vector
 
 
 class _CameraGate(nn.Module):
     """Scales the channels of a feature map by a sigmoid that the camera vector decides."""
 
-    def __init__(self, num_camera_params: int, channels: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(num_camera_params, channels)
+        self.fc1 = nn.Linear(CAMERA_VECTOR_LENGTH, channels)
         self.fc2 = nn.Linear(channels, channels)
         self.reduce = nn.Conv2d(channels, channels, 1)
         self.expand = nn.Conv2d(channels, channels, 1)
@@ -78,14 +78,12 @@ class CameraAwareDepthNet(BaseModule):
         context_channels: Channels of the context feature.
         depth_bins: ``start``, ``stop``, ``step`` of the depth axis, metres.
         mid_channels: Width of the network.
-        num_camera_params: Length of the camera vector.
         num_blocks: Residual blocks before the atrous pyramid.
         aspp_dilations: Dilations of the pyramid's 3x3 branches; a 1x1 and a global branch are
             always there.
         norm_groups: Groups of every group norm, the one over the camera vector included.
         deform_groups: Channel groups of the deformable convolution's weight.
         dropout: Rate after the pyramid.
-        with_cp: Recompute the depth branch in the backward pass to save memory.
         init_cfg: See mmengine.
     """
 
@@ -95,19 +93,16 @@ class CameraAwareDepthNet(BaseModule):
         context_channels: int,
         depth_bins: DepthBins | Mapping[str, float],
         mid_channels: int = 640,
-        num_camera_params: int = CAMERA_VECTOR_LENGTH,
         num_blocks: int = 3,
         aspp_dilations: Sequence[int] = (6, 12, 18),
         norm_groups: int = 2,
         deform_groups: int = 4,
         dropout: float = 0.5,
-        with_cp: bool = False,
-        init_cfg: dict | None = None,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.depth_bins = DepthBins.build(depth_bins)
-        self.with_cp = with_cp
-        self.camera_norm = nn.GroupNorm(norm_groups, num_camera_params)
+        self.camera_norm = nn.GroupNorm(norm_groups, CAMERA_VECTOR_LENGTH)
         self.reduce = ConvModule(
             in_channels,
             mid_channels,
@@ -116,9 +111,9 @@ class CameraAwareDepthNet(BaseModule):
             bias=True,
             norm_cfg={"type": "GN", "num_groups": norm_groups},
         )
-        self.context_gate = _CameraGate(num_camera_params, mid_channels)
+        self.context_gate = _CameraGate(mid_channels)
         self.context_conv = nn.Conv2d(mid_channels, context_channels, 1)
-        self.depth_gate = _CameraGate(num_camera_params, mid_channels)
+        self.depth_gate = _CameraGate(mid_channels)
         self.depth_blocks = nn.Sequential(
             *(BasicBlock(mid_channels, mid_channels) for _ in range(num_blocks))
         )
@@ -136,31 +131,27 @@ class CameraAwareDepthNet(BaseModule):
         super().init_weights()
         self._zero_offsets()
 
-    def forward(self, x: Tensor, camera_vector: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
         """Predicts depth and context.
 
         Args:
-            x: (B, C, h, w) image feature.
-            camera_vector: (B, num_camera_params).
+            x: (M, C, h, w) image feature.
+            camera: Cameras (M,) of the images.
 
         Returns:
-            depth_logits (B, D, h, w), before the softmax over D, and context (B, context_channels,
+            depth_logits (M, D, h, w), before the softmax over D, and context (M, context_channels,
             h, w).
         """
-        camera = self.camera_norm(camera_vector)
+        vector = self.camera_norm(camera_vector(camera))
         x = self.reduce(x)
-        context = self.context_conv(self.context_gate(x, camera))
-        logits = recompute(self, self._depth, x, camera, enabled=self.with_cp and self.training)
-        return logits, context
-
-    def _depth(self, x: Tensor, camera: Tensor) -> Tensor:
-        x = self.aspp(self.depth_blocks(self.depth_gate(x, camera)))
+        context = self.context_conv(self.context_gate(x, vector))
+        x = self.aspp(self.depth_blocks(self.depth_gate(x, vector)))
         offset = self.deform_offset(x)
         # torchvision has no bfloat16 version of this operator on a CPU.
         with torch.autocast(x.device.type, enabled=False):
             x = self.deform(x.float(), offset.float())
-        return self.depth_conv(x)
+        return self.depth_conv(x), context
 
     def _zero_offsets(self) -> None:
-        nn.init.zeros_(self.deform_offset.weight)
-        nn.init.zeros_(self.deform_offset.bias)
+        for parameter in self.deform_offset.parameters():
+            nn.init.zeros_(parameter)

@@ -3,7 +3,7 @@
 Source: "Hierarchical Neural Architecture Search for Deep Stereo Matching" (X. Cheng et al., NeurIPS
 2020): the feature net that the search found.
 
-Shape letters: B batch, C channel, H W image, h w feature map (a third of H W).
+Shape letters: M image, C channel, H W image, h w feature map (a third of H W).
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class StereoFeatureNet(nn.Module):
         """Extracts features; feature (i, j) is centred on pixel (3 i, 3 j).
 
         Args:
-            image: (B, 3, H, W) normalised.
+            image: (M, 3, H, W) normalised.
 
         Returns:
-            (B, out_channels, H/3, W/3).
+            (M, out_channels, H/3, W/3).
         """
         prev_prev = self.stems[1](self.stems[0](image))
         prev = self.stems[2](prev_prev)

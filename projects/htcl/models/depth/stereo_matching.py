@@ -3,7 +3,7 @@
 Source: "Hierarchical Neural Architecture Search for Deep Stereo Matching" (X. Cheng et al., NeurIPS
 2020): the matching net that the search found.
 
-Shape letters: B batch, C channel, P depth plane, h w feature map.
+Shape letters: M image, C channel, P depth plane, h w feature map.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from htcl.models.layers.recompute import recompute
 from htcl.models.layers.search_cells import MATCHING_CELL, SearchCell, conv_bn_relu
 
 # (states' width in units of the base width, scale) of each cell.
@@ -33,15 +32,13 @@ class StereoMatchingNet(nn.Module):
     Args:
         in_channels: Channels of the volume.
         base_width: Unit of all widths; the released network has 8.
-        with_cp: Recompute stems and cells in the backward pass to save memory.
     """
 
     # Two halvings must be exactly undone by two doublings on every axis.
     size_multiple = 8
 
-    def __init__(self, in_channels: int, base_width: int = 8, with_cp: bool = False) -> None:
+    def __init__(self, in_channels: int, base_width: int = 8) -> None:
         super().__init__()
-        self.with_cp = with_cp
         stem_channels = 4 * base_width
         self.stems = nn.ModuleList(
             [
@@ -67,10 +64,10 @@ class StereoMatchingNet(nn.Module):
         """Estimates the matching cost, low where the views match.
 
         Args:
-            volume: (B, C, P, h, w).
+            volume: (M, C, P, h, w).
 
         Returns:
-            (B, 1, P, h, w).
+            (M, 1, P, h, w).
 
         Raises:
             ValueError: If an axis of the volume is no multiple of 8.
@@ -81,20 +78,17 @@ class StereoMatchingNet(nn.Module):
                 f"the matching volume (planes, rows, columns) = {size} must be multiples of "
                 f"{self.size_multiple}; choose input_size and max_disparity as multiples of 24"
             )
-        prev_prev = self._run(self.stems[0], volume)
-        prev = self._run(self.stems[1], prev_prev)
+        prev_prev = self.stems[0](volume)
+        prev = self.stems[1](prev_prev)
         outputs: dict[int, Tensor] = {}
         fusions = iter(self.fusions)
         for number, cell in enumerate(self.cells):
-            output = self._run(cell, prev_prev, prev)
+            output = cell(prev_prev, prev)
             if number in FUSIONS.values():
                 outputs[number] = output
             if number in FUSIONS:
                 earlier = outputs.pop(FUSIONS[number])
-                output = self._run(next(fusions), torch.cat((earlier, output), dim=1))
+                output = next(fusions)(torch.cat((earlier, output), dim=1))
             prev_prev, prev = prev, output
         cost = F.interpolate(self.reduce(prev), size=size, mode="trilinear", align_corners=True)
         return self.head(cost)
-
-    def _run(self, module: nn.Module, *inputs: Tensor) -> Tensor:
-        return recompute(module, module, *inputs, enabled=self.with_cp and self.training)

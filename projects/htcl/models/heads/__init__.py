@@ -1,6 +1,6 @@
 """Heads."""
 
 from htcl.models.heads.occupancy_head import OccupancyHead
-from htcl.models.heads.point_supervision import PointSupervision
+from htcl.models.heads.point_head import PointHead
 
-__all__ = ["OccupancyHead", "PointSupervision"]
+__all__ = ["OccupancyHead", "PointHead"]

@@ -3,6 +3,5 @@
 from htcl.models.layers.deformable_conv3d import DeformableConv3d
 from htcl.models.layers.hourglass3d import Hourglass3D, conv_gn_relu_3d
 from htcl.models.layers.hourglass_encoder import HourglassEncoder
-from htcl.models.layers.recompute import recompute
 
-__all__ = ["DeformableConv3d", "Hourglass3D", "HourglassEncoder", "conv_gn_relu_3d", "recompute"]
+__all__ = ["DeformableConv3d", "Hourglass3D", "HourglassEncoder", "conv_gn_relu_3d"]

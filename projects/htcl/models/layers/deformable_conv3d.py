@@ -33,6 +33,8 @@ class DeformableConv3d(nn.Conv3d):
         ValueError: If ``kernel_size`` is even.
     """
 
+    bias: Tensor
+
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3) -> None:
         if kernel_size % 2 == 0:
             raise ValueError(
@@ -41,8 +43,8 @@ class DeformableConv3d(nn.Conv3d):
         pad = kernel_size // 2
         super().__init__(in_channels, out_channels, kernel_size, padding=pad)
         self.conv_offset = nn.Conv3d(in_channels, 2 * kernel_size**3, kernel_size, padding=pad)
-        nn.init.zeros_(self.conv_offset.weight)
-        nn.init.zeros_(self.conv_offset.bias)
+        for parameter in self.conv_offset.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, volume: Tensor) -> Tensor:
         """Maps a volume (B,C,D,H,W) to (B,O,D,H,W)."""
@@ -73,17 +75,17 @@ class DeformableConv3d(nn.Conv3d):
             offsets.transpose(1, 2).reshape(batch * depth, -1, height, width),
             weight,
             self.bias.float(),
-            padding=self.padding[0],
+            padding=self.kernel_size[0] // 2,
         )
         return out.view(batch, depth, -1, height, width).transpose(1, 2)
 
     def _sample_on_cpu(self, volume: Tensor, offsets: Tensor) -> Tensor:
         """The same by ``grid_sample``, whose CPU backward is several times faster."""
         batch, _, depth, height, width = volume.shape
-        kernel, pad = self.kernel_size[0], self.padding[0]
+        kernel = self.kernel_size[0]
         offsets = offsets.view(batch, kernel, kernel**2, 2, depth, height, width)
         # Position of every tap before its offset, (kh*kw,H,W).
-        shifts = torch.arange(kernel, device=volume.device, dtype=volume.dtype) - pad
+        shifts = torch.arange(kernel, device=volume.device, dtype=volume.dtype) - kernel // 2
         rows = torch.arange(height, device=volume.device) + shifts[:, None]
         columns = torch.arange(width, device=volume.device) + shifts[:, None]
         rows = rows[:, None, :, None].expand(-1, kernel, -1, width).flatten(0, 1)
@@ -102,6 +104,6 @@ class DeformableConv3d(nn.Conv3d):
 
     def _depth_taps(self, volume: Tensor) -> list[Tensor]:
         """What each depth tap of the kernel sees: k shifted copies (B,D,C,H,W), zero outside."""
-        depth, pad = volume.shape[2], self.padding[0]
-        padded = F.pad(volume, (0, 0, 0, 0, pad, pad)).transpose(1, 2)
-        return [padded[:, tap : tap + depth] for tap in range(self.kernel_size[0])]
+        depth, kernel = volume.shape[2], self.kernel_size[0]
+        padded = F.pad(volume, (0, 0, 0, 0, kernel // 2, kernel // 2)).transpose(1, 2)
+        return [padded[:, tap : tap + depth] for tap in range(kernel)]

@@ -5,11 +5,13 @@ Shape letters: B batch, C channel, X Y Z the three axes of any volume.
 
 from __future__ import annotations
 
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from htcl.models.layers.hourglass3d import Hourglass3D, conv_gn_relu_3d
 
 
+@MODELS.register_module()
 class HourglassEncoder(nn.Module):
     """Convolution to few channels, hourglass, convolution, linear projection.
 
@@ -33,6 +35,7 @@ class HourglassEncoder(nn.Module):
         num_groups: int = 2,
     ) -> None:
         super().__init__()
+        self.out_channels = out_channels
         self.reduce = conv_gn_relu_3d(in_channels, hidden_channels, num_groups=num_groups)
         self.hourglass = Hourglass3D(hidden_channels, num_groups=num_groups)
         self.expand = conv_gn_relu_3d(hidden_channels, expand_channels, num_groups=num_groups)

@@ -11,10 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from htcl.errors import InvalidValueError
 
 
 @MODELS.register_module()
@@ -86,7 +88,7 @@ class TemporalVoxelAttention(BaseModule):
             (B, C, X, Y, Z), in the dtype of ``voxel``.
 
         Raises:
-            ValueError: If the two shapes differ.
+            InvalidValueError: If the two shapes differ.
         """
         out = self._heads(voxel, temporal_voxel)
         with torch.autocast(voxel.device.type, enabled=False):
@@ -120,7 +122,7 @@ class TemporalVoxelAttention(BaseModule):
     def _heads(self, voxel: Tensor, temporal_voxel: Tensor) -> Tensor:
         """Returns the attended values (B, num_heads * head_channels, N) in float32."""
         if voxel.shape != temporal_voxel.shape:
-            raise ValueError(
+            raise InvalidValueError(
                 f"current voxels {tuple(voxel.shape)} and temporal voxels "
                 f"{tuple(temporal_voxel.shape)} must have one shape; use one grid and one width "
                 "for both"
@@ -149,11 +151,12 @@ class TemporalVoxelAttention(BaseModule):
         Returns:
             Weight (B, C, I) and bias (B, C).
         """
-        weight = self.to_out.weight.flatten(1).float()  # (C, I)
+        weight, bias = self.to_out.weight.flatten(1).float(), self.to_out.bias  # (C, I), (C,)
+        assert bias is not None  # torch's type allows convolutions without
         out_mean = out.mean(dim=2, keepdim=True)
         centred = out - out_mean
         covariance = centred @ centred.transpose(1, 2) / out.shape[2]  # (B, I, I)
-        channel_mean = (weight @ out_mean).squeeze(2) + self.to_out.bias.float()  # (B, C)
+        channel_mean = (weight @ out_mean).squeeze(2) + bias.float()  # (B, C)
         offset = channel_mean - channel_mean.mean(dim=1, keepdim=True)
         within = ((weight @ covariance) * weight).sum(dim=2)  # (B, C)
         variance = (offset.square() + within).mean(dim=1, keepdim=True)

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule
-from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from htcl.models.layers.recompute import recompute
+from htcl.errors import InvalidValueError
 
 
 @MODELS.register_module()
@@ -30,11 +30,10 @@ class VoxelFPN(BaseModule):
         upsample_strides: Upsampling factor of each map; also its kernel size, so that the
             convolution's windows do not overlap.
         num_groups: Groups of every group normalisation.
-        with_cp: Recompute each map in the backward pass (activation checkpointing).
         init_cfg: mmengine weight initialisation.
 
     Raises:
-        ValueError: If ``in_channels`` and ``upsample_strides`` have different lengths.
+        InvalidValueError: If ``in_channels`` and ``upsample_strides`` have different lengths.
     """
 
     def __init__(
@@ -43,16 +42,14 @@ class VoxelFPN(BaseModule):
         out_channels: int = 128,
         upsample_strides: Sequence[int] = (1, 2, 4),
         num_groups: int = 32,
-        with_cp: bool = False,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if len(in_channels) != len(upsample_strides):
-            raise ValueError(
+            raise InvalidValueError(
                 f"in_channels {tuple(in_channels)} and upsample_strides {tuple(upsample_strides)} "
                 "have different lengths; give one factor for each map"
             )
-        self.with_cp = with_cp
         self.upsample_strides = tuple(upsample_strides)
         self.levels = nn.ModuleList(
             ConvModule(
@@ -76,24 +73,20 @@ class VoxelFPN(BaseModule):
             (B, len(maps) * out_channels, X, Y, Z) on the common grid.
 
         Raises:
-            ValueError: If the number of maps is wrong or the upsampled grids differ.
+            InvalidValueError: If the number of maps is wrong or the upsampled grids differ.
         """
         if len(maps) != len(self.levels):
-            raise ValueError(f"VoxelFPN has {len(self.levels)} levels but got {len(maps)} maps")
+            raise InvalidValueError(
+                f"model.voxel_neck has {len(self.levels)} levels but got {len(maps)} maps; give it "
+                "one entry of in_channels for each map of model.voxel_encoder"
+            )
         grids = [
             tuple(size * stride for size in level.shape[2:])
             for level, stride in zip(maps, self.upsample_strides, strict=True)
         ]
         if len(set(grids)) != 1:
-            raise ValueError(
-                f"VoxelFPN's maps upsample to different grids {grids}; make each side of the voxel "
-                f"grid a multiple of {max(self.upsample_strides)}"
+            raise InvalidValueError(
+                f"model.voxel_neck's maps upsample to different grids {grids}; make each side of "
+                f"the voxel grid a multiple of {max(self.upsample_strides)}"
             )
-        enabled = self.with_cp and self.training
-        return torch.cat(
-            [
-                recompute(level, level, x, enabled=enabled)
-                for level, x in zip(self.levels, maps, strict=True)
-            ],
-            dim=1,
-        )
+        return torch.cat([level(x) for level, x in zip(self.levels, maps, strict=True)], dim=1)

@@ -3,7 +3,7 @@
 Li et al., "Hierarchical Temporal Context Learning for Camera-based Semantic Scene Completion" (ECCV
 2024), section on affinity-based dynamic refinement.
 
-Shape letters: B batch, C channel, D depth bin, h w feature map.
+Shape letters: M image, C channel, D depth bin, h w feature map.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import torch
-from mmdet3d.registry import MODELS
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from htcl.models.layers.deformable_conv3d import DeformableConv3d
@@ -46,7 +46,7 @@ class AffinityRefinement(nn.Module):
         self.fuse = nn.Conv3d(num_levels * hidden_channels, channels, 3, padding=1)
 
     def forward(self, volume: Tensor) -> Tensor:
-        """Maps a volume (B,C,D,h,w) to one of the same shape."""
+        """Maps a volume (M, C, D, h, w) to one of the same shape."""
         outputs = []
         for level in self.levels:
             volume = level(volume)

@@ -1,48 +1,53 @@
 """Camera motion from the poses of the data set.
 
-Shape letters: B batch, T frame.
+Shape letters: M image, T frame, H W image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import ClassVar
 
-from mmdet3d.registry import MODELS
+from mmengine.registry import MODELS
 from torch import Tensor, nn
+
+from htcl.errors import InvalidValueError
 
 
 @MODELS.register_module()
 class EgoPose(nn.Module):
     """Takes the motion between frames from the batch instead of estimating it."""
 
-    def forward(self, frames: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+    required_inputs: ClassVar[frozenset[str]] = frozenset({"current_from_history"})
+
+    def forward(
+        self, current: Tensor, history: Tensor, current_from_history: Tensor | None
+    ) -> Tensor:
         """Motion between camera frames.
 
         Args:
-            frames: RGB frames (B,T,3,H,W), only counted.
-            batch: Holds ``current_from_frame`` (B,T,4,4), rigid motions from the camera frame of
-                each frame to the current one, in metres.
+            current: Current images (M, 3, H, W); unused.
+            history: Earlier images (M, T-1, 3, H, W), only counted.
+            current_from_history: Rigid motions (M, T-1, 4, 4) from the camera frame of each earlier
+                frame to the current one, metres.
 
         Returns:
-            Matrices (B,T-1,4,4) that take a point in the current camera frame to each history
+            Matrices (M, T-1, 4, 4) that take a point in the current camera frame to each history
             camera frame, float32.
 
         Raises:
-            KeyError: If the batch has no poses.
-            ValueError: If it has another number of poses than of frames.
+            InvalidValueError: If there are no poses, or another number of them than of frames.
         """
-        if "current_from_frame" not in batch:
-            raise KeyError(
-                "batch['current_from_frame'] is absent: EgoPose needs the poses of the data set; "
-                "load them in the pipeline, or set model.temporal.pose=dict(type='PoseNet')"
+        if current_from_history is None:
+            raise InvalidValueError(
+                "the batch has no current_from_history: EgoPose needs the poses of the data set; "
+                "give them, or set model.temporal.pose=dict(type='PoseNet')"
             )
-        motion = batch["current_from_frame"]
-        if motion.shape[1] != frames.shape[1]:
-            raise ValueError(
-                f"batch['current_from_frame'] has {motion.shape[1]} poses for {frames.shape[1]} "
-                "frames: one pose is needed for each frame"
+        if current_from_history.shape[1] != history.shape[1]:
+            raise InvalidValueError(
+                f"current_from_history has {current_from_history.shape[1]} poses for "
+                f"{history.shape[1]} frames: one pose is needed for each frame"
             )
-        motion = motion[:, :-1].double()
+        motion = current_from_history.double()
         rotation = motion[..., :3, :3].transpose(-1, -2)
         inverse = motion.clone()
         inverse[..., :3, :3] = rotation

@@ -3,14 +3,16 @@
 The first stage of a ResNet-18 (He et al., "Deep Residual Learning for Image Recognition", CVPR
 2016), as in the matching encoder of Watson et al., "The Temporal Opportunist" (CVPR 2021).
 
-Shape letters: B batch, T frame, C channel, H W image.
+Shape letters: M image, T frame, C channel, H W image.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmdet.models.backbones import ResNet
-from mmdet3d.registry import MODELS
+from mmengine.registry import MODELS
 from torch import Tensor
 
 
@@ -39,7 +41,7 @@ class MatchingResNet(ResNet):
         std: float = 0.225,
         joint_statistics: bool = False,
         norm_eval: bool = False,
-        init_cfg: dict | list[dict] | None = None,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(
             depth=18,
@@ -67,10 +69,10 @@ class MatchingResNet(ResNet):
         """Features of every frame.
 
         Args:
-            frames: RGB frames (B,T,3,H,W) in 0..1.
+            frames: RGB frames (M, T, 3, H, W) in 0..1.
 
         Returns:
-            Features (B,T,C,H/4,W/4).
+            Features (M, T, C, H/4, W/4).
         """
         frames = (frames - self.mean) / self.std
         if self.training and not (self.joint_statistics or self.norm_eval):

@@ -4,7 +4,7 @@ Li et al., "Hierarchical Temporal Context Learning for Camera-based Semantic Sce
 2024), section on cross-frame pattern affinity: scale-aware isolation (one dilation for each scale)
 and multi-group contexts (independent learners for the scales).
 
-Shape letters: B batch, C channel, S scale, D depth bin, h w feature map.
+Shape letters: M image, C channel, S scale, D depth bin, h w feature map.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from mmdet3d.registry import MODELS
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from htcl.errors import InvalidValueError
 
 
 @MODELS.register_module()
@@ -31,7 +33,7 @@ class PatternAffinity(nn.Module):
         eps: Lower bound of the norms in the cosine.
 
     Raises:
-        ValueError: If the settings leave fewer than two different contexts, between which no
+        InvalidValueError: If the settings leave fewer than two different contexts, between which no
             pattern could form.
     """
 
@@ -46,7 +48,7 @@ class PatternAffinity(nn.Module):
         super().__init__()
         different = len(dilations) if independent_learners else len(set(dilations))
         if different < 2:
-            raise ValueError(
+            raise InvalidValueError(
                 f"dilations={tuple(dilations)} with independent_learners={independent_learners} "
                 "gives a single context, whose centred pattern is zero: use two or more"
             )
@@ -66,11 +68,11 @@ class PatternAffinity(nn.Module):
         """Affinity of every cell and depth.
 
         Args:
-            current: Features of the current frame (B,C,h,w).
-            warped: Warped history (B,C',D,h,w).
+            current: Features of the current frame (M, C, h, w).
+            warped: Warped history (M, C', D, h, w).
 
         Returns:
-            Affinity in [-1, 1] (B,1,D,h,w), float32.
+            Affinity in [-1, 1] (M, 1, D, h, w), float32.
         """
         current = self.current_patterns(current).float()[:, :, None]
         warped = self.warped_patterns(warped).float()
@@ -80,7 +82,7 @@ class PatternAffinity(nn.Module):
             return F.cosine_similarity(current, warped, dim=1, eps=self.eps)[:, None]
 
     def current_patterns(self, current: Tensor) -> Tensor:
-        """Context of the current frame at each scale: (B,C,h,w) -> (B,S,h,w)."""
+        """Context of the current frame at each scale: (M, C, h, w) -> (M, S, h, w)."""
         return torch.cat(
             [
                 F.conv2d(current, conv.weight, conv.bias, padding=dilation, dilation=dilation)
@@ -90,7 +92,7 @@ class PatternAffinity(nn.Module):
         )
 
     def warped_patterns(self, warped: Tensor) -> Tensor:
-        """Context of the history at each scale: (B,C',D,h,w) -> (B,S,D,h,w)."""
+        """Context of the history at each scale: (M, C', D, h, w) -> (M, S, D, h, w)."""
         patterns = []
         for learner, dilation in self._scales(self.warped_context):
             conv = learner["conv"]

@@ -3,17 +3,17 @@
 The pose network of Godard et al., "Digging Into Self-Supervised Monocular Depth Estimation" (ICCV
 2019), section 3 and supplementary: a ResNet-18 on two stacked images and a small decoder.
 
-Shape letters: B batch, T frame, C channel, H W image, N image pair.
+Shape letters: M image, T frame, H W image, N image pair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Any
 
 import torch
 from mmdet.models.backbones import ResNet
-from mmdet3d.registry import MODELS
 from mmengine.model import BaseModule
+from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 
@@ -21,10 +21,10 @@ def rotation_from_axis_angle(axis_angle: Tensor) -> Tensor:
     """Rotation matrices by the formula of Rodrigues.
 
     Args:
-        axis_angle: Rotation axes times angles in radians (N,3).
+        axis_angle: Rotation axes times angles in radians (N, 3).
 
     Returns:
-        Rotations (N,3,3).
+        Rotations (N, 3, 3).
     """
     angle = axis_angle.norm(dim=1, keepdim=True)
     # The small constant keeps the axis finite at zero angle, where it does not matter.
@@ -42,11 +42,11 @@ def inverse_motion(axis_angle: Tensor, translation: Tensor) -> Tensor:
     """The inverse of the rigid motion x -> R x + t.
 
     Args:
-        axis_angle: Rotation R as axis times angle in radians (N,3).
-        translation: Translation t in metres (N,3).
+        axis_angle: Rotation R as axis times angle in radians (N, 3).
+        translation: Translation t in metres (N, 3).
 
     Returns:
-        Matrices (N,4,4) of x -> R^T (x - t).
+        Matrices (N, 4, 4) of x -> R^T (x - t).
     """
     rotation = rotation_from_axis_angle(axis_angle).transpose(1, 2)
     top = torch.cat([rotation, -rotation @ translation[:, :, None]], dim=2)
@@ -82,7 +82,7 @@ class PoseNet(BaseModule):
         output_scale: float = 0.01,
         mean: float = 0.45,
         std: float = 0.225,
-        init_cfg: dict | list[dict] | None = None,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         self.trainable = trainable
@@ -110,33 +110,34 @@ class PoseNet(BaseModule):
         if not trainable:
             self.requires_grad_(False)
 
-    def forward(self, frames: Tensor, batch: Mapping[str, Tensor] | None = None) -> Tensor:
+    def forward(
+        self, current: Tensor, history: Tensor, current_from_history: Tensor | None = None
+    ) -> Tensor:
         """Motion between camera frames.
 
         Args:
-            frames: RGB frames (B,T,3,H,W) in 0..1, the last one is the current one; H and W are
-                at least 32.
-            batch: Unused; part of the interface of pose sources.
+            current: Current RGB images (M, 3, H, W) in 0..1; H and W are at least 32.
+            history: Earlier RGB images (M, T-1, 3, H, W) in 0..1.
+            current_from_history: Unused; part of the interface of pose sources.
 
         Returns:
-            Matrices (B,T-1,4,4) that take a point in the current camera frame to each history
+            Matrices (M, T-1, 4, 4) that take a point in the current camera frame to each history
             camera frame, float32.
         """
-        frames = (frames - self.mean) / self.std
-        history, current = frames[:, :-1], frames[:, -1:]
-        pairs = torch.cat([history, current.expand_as(history)], dim=2)
+        pairs = torch.cat([history, current[:, None].expand_as(history)], dim=2)
+        pairs = (pairs - self.mean) / self.std
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
             if self.training and not self.norm_eval:
                 # One pass for each history frame, so that batch statistics do not mix the frames.
                 motion = torch.stack([self._motion(pair) for pair in pairs.unbind(dim=1)], dim=1)
             else:
                 motion = self._motion(pairs.flatten(0, 1)).unflatten(0, pairs.shape[:2])
-            with torch.autocast(frames.device.type, enabled=False):
+            with torch.autocast(pairs.device.type, enabled=False):
                 rotation, translation = motion.float().flatten(0, 1).split(3, dim=1)
                 return inverse_motion(rotation, translation).unflatten(0, pairs.shape[:2])
 
     def _motion(self, pairs: Tensor) -> Tensor:
-        """Axis-angle and translation (N,6) from image pairs (N,6,H,W)."""
+        """Axis-angle and translation (N, 6) from image pairs (N, 6, H, W)."""
         out = self.decoder(self.encoder(pairs)[0])
         # Two means one after the other, as released: a joint mean rounds differently.
         return self.output_scale * out.mean(dim=3).mean(dim=2)[:, :6]

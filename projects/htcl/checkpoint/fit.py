@@ -1,0 +1,73 @@
+"""Loading all weights of a network, or saying part by part what does not fit."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmengine.model import is_model_wrapper
+from torch import Tensor, nn
+
+from htcl.checkpoint.loading import load_from_local
+from htcl.checkpoint.released import unwrap_state_dict
+from htcl.errors import InvalidValueError, MissingFileError
+
+_MAX_LINES = 20
+
+
+def load_weights(model: nn.Module, path: str | Path, config: str | Path | None) -> None:
+    """Loads a checkpoint, every entry of which must fit.
+
+    Args:
+        model: The network, alone or in a wrapper.
+        path: Weights, ours or released ones.
+        config: The config of the network, for the message.
+
+    Raises:
+        MissingFileError: If the file does not exist.
+        InvalidValueError: If the file is no checkpoint or does not fit.
+    """
+    if not Path(path).expanduser().is_file():
+        raise MissingFileError(
+            f"checkpoint {str(path)!r} does not exist; pretrain/README.md says where to get or how "
+            "to train one"
+        )
+    network = model.module if is_model_wrapper(model) else model
+    state = unwrap_state_dict(load_from_local(str(path), "cpu"))
+    misfits = list_misfits(state, network.state_dict())
+    if misfits:
+        rest = f"\n  ... and {len(misfits) - _MAX_LINES} more" if len(misfits) > _MAX_LINES else ""
+        raise InvalidValueError(
+            f"checkpoint {str(path)!r} does not fit config {str(config)!r}:\n  "
+            + "\n  ".join(misfits[:_MAX_LINES])
+            + f"{rest}\nUse the config that the checkpoint was trained with (its card or training "
+            "log names it), and the same --cfg-options for the model."
+        )
+    network.load_state_dict(state)
+
+
+def list_misfits(state: Mapping[str, Tensor], network: Mapping[str, Tensor]) -> list[str]:
+    """Sums up how the entries of a file differ from those of a network.
+
+    Args:
+        state: The file's.
+        network: The network's.
+
+    Returns:
+        A line for each part and kind of difference, none if all fits.
+    """
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for key in dict.fromkeys([*network, *state]):
+        part = key.partition(".")[0]
+        if key not in state:
+            found[part, "missing in the file"].append(key)
+        elif key not in network:
+            found[part, "unknown to the network"].append(key)
+        elif state[key].shape != network[key].shape:
+            shapes = f"{tuple(state[key].shape)} in the file, {tuple(network[key].shape)} expected"
+            found[part, "of another shape"].append(f"{key}: {shapes}")
+    return [
+        f"{part}: {len(keys)} entries {kind}, such as {keys[0]}"
+        for (part, kind), keys in found.items()
+    ]

@@ -1,0 +1,103 @@
+"""What all command-line tools share: arguments, exit codes, a user's mistakes in one line.
+
+Exit codes: 0 done, 1 failed, 2 misuse of the command line, 130 stopped by Ctrl-C. Nothing heavy is
+imported here, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import math
+import os
+import sys
+from collections.abc import Callable
+
+from htcl.errors import UserError
+
+# What the operating system refuses for reasons outside the program: rights, space, wrong kind.
+_REFUSALS = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
+    errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
+}  # fmt: skip
+
+
+def tool_parser(text: str | None) -> argparse.ArgumentParser:
+    """A parser that shows ``text``, a tool's docstring with its examples, as it stands."""
+    return argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def add_cfg_options(parser: argparse.ArgumentParser, example: str) -> None:
+    """Adds ``--cfg-options``; its words are read later, by :func:`htcl.config.load_config`.
+
+    Args:
+        parser: The tool's parser.
+        example: One override that makes sense for the tool.
+    """
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action="extend",
+        type=_assignment,
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"overrides of config keys, e.g. {example}",
+    )
+
+
+def _assignment(word: str) -> str:
+    if not word.partition("=")[0].strip() or "=" not in word:
+        raise argparse.ArgumentTypeError(f"expected KEY=VALUE, got {word!r}")
+    return word
+
+
+def count(word: str) -> int:
+    """Argument type: a whole number from 1 on."""
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {word!r}")
+    return int(word)
+
+
+def positive(word: str) -> float:
+    """Argument type: a number above 0."""
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {word!r}")
+    return value
+
+
+def run_tool(
+    name: str, function: Callable[[argparse.Namespace], int | None], args: argparse.Namespace
+) -> int:
+    """Runs a tool and turns a user's mistakes into one line; faults of the program pass.
+
+    Args:
+        name: What the line begins with.
+        function: The tool's work; what it returns is the exit status, None is 0.
+        args: Its arguments.
+
+    Returns:
+        The exit status.
+    """
+    try:
+        return function(args) or 0
+    except UserError as error:
+        message = str(error)
+    except KeyboardInterrupt:
+        print(f"\n{name}: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has seen enough; nothing may be flushed to it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        message = f"{error.filename or 'output'}: {error.strerror}"
+    print(f"{name}: {message}", file=sys.stderr)
+    return 1

@@ -1,0 +1,68 @@
+"""Look-up tables of label ids, and what is said about ids that are in none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from htcl.errors import InvalidValueError
+
+NUM_RAW_IDS = 1 << 16
+_MAX_LISTED = 10
+
+
+def id_table(mapping: Mapping[int, int], default: int, size: int = NUM_RAW_IDS) -> np.ndarray:
+    """A table (size,) uint8 of ``mapping``, ``default`` elsewhere."""
+    table = np.full(size, default, dtype=np.uint8)
+    for old, new in mapping.items():
+        table[old] = new
+    return table
+
+
+def as_raw_ids(raw: np.ndarray, source: str | Path | None) -> np.ndarray:
+    """Makes 16-bit ids of integers.
+
+    Raises:
+        InvalidValueError: If a value is no integer in 0..65535; ``source`` names the file.
+    """
+    raw = np.asarray(raw)
+    if raw.dtype == np.uint16 or raw.size == 0:
+        return raw.astype(np.uint16, copy=False)
+    low, high = int(raw.min()), int(raw.max())
+    if raw.dtype.kind not in "iu" or low < 0 or high >= NUM_RAW_IDS:
+        raise InvalidValueError(
+            f"{source or 'label array'}: raw label ids must be integers in 0..65535, "
+            f"found {raw.dtype} in {low}..{high}"
+        )
+    return raw.astype(np.uint16)
+
+
+def check_known(
+    ids: np.ndarray, known: Iterable[int], what: str, owner: str, source: str | Path | None
+) -> None:
+    """Refuses ids that are not known.
+
+    Args:
+        ids: uint8 or uint16 of any shape.
+        known: The ids that may occur.
+        what: What the ids are, for the message.
+        owner: Name of the data set.
+        source: File that the ids come from.
+
+    Raises:
+        InvalidValueError: Names the file, the unknown ids and how often they occur.
+    """
+    known = sorted(known)
+    table = id_table(dict.fromkeys(known, 1), 0).view(bool)
+    if table[ids].all():
+        return
+    unknown, counts = np.unique(ids[~table[ids]], return_counts=True)
+    listed = ", ".join(
+        f"{i} ({n} times)" for i, n in zip(unknown[:_MAX_LISTED], counts[:_MAX_LISTED], strict=True)
+    )
+    raise InvalidValueError(
+        f"{source or 'label array'}: {len(unknown)} unknown {what}(s): {listed}; expected ids of "
+        f"{owner} {known}. Is it a label file of this data set?"
+    )

@@ -1,0 +1,223 @@
+"""What all benchmarks of semantic occupancy share as mmengine data sets.
+
+Shape letters: N camera, T frame.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+
+from htcl.datasets.sample_info import SampleInfo
+from htcl.datasets.specification import DatasetSpecification, build_specification
+from htcl.errors import InvalidValueError, MissingFileError
+from htcl.geometry import relative_motion
+
+_MAX_LISTED = 20
+
+
+class OccupancyDataset(BaseDataset, ABC):
+    """Samples of any number of cameras with their history; a benchmark adds :meth:`list_sequence`.
+
+    A sample before the pipeline is a :class:`~htcl.datasets.sample_info.SampleInfo`, to which
+    ``specification``, ``inputs`` and ``with_labels`` are added for the transforms.
+
+    History is counted in frames of the sequence: it never leaves it, and at its start, or where
+    frames are missing from the list, the earliest frame that is left stands for those before.
+
+    Args:
+        specification: The benchmark's facts, see
+            :func:`~htcl.datasets.specification.build_specification`.
+        split: One of the specification's.
+        sequences: Takes these sequences instead of those of the split: several, or one as a text or
+            a number.
+        num_history: Number of earlier frames, T - 1.
+        history_stride: Distance of the history frames, in frames of the sequence.
+        inputs: Names of the inputs that are wanted (``required_inputs`` of the network); None is
+            everything that the steps of the pipeline can load.
+        augmentations: Steps of a training, before the last one of the pipeline.
+        labels: Whether samples have ground truth; None: if the split has.
+        check_files: Look for all needed files when the data set is built.
+        pipeline: The steps.
+        test_mode: False for training.
+        **kwargs: Further arguments of ``mmengine.dataset.BaseDataset``.
+
+    Raises:
+        MissingFileError: If files or folders are missing; names them all.
+        InvalidValueError: If an argument is out of range.
+    """
+
+    # Config key by the name of a folder, for files that may lie elsewhere.
+    FOLDER_KEYS: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(
+        self,
+        specification: DatasetSpecification | str | Mapping[str, Any],
+        split: str = "train",
+        sequences: Sequence[str | int] | str | int | None = None,
+        num_history: int = 0,
+        history_stride: int = 1,
+        inputs: Collection[str] | None = None,
+        augmentations: Sequence[Mapping[str, Any]] = (),
+        labels: bool | None = None,
+        check_files: bool = True,
+        pipeline: Sequence[Any] = (),
+        test_mode: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        self.specification = build_specification(specification)
+        self.sequences = self.specification.select_sequences(split, sequences)
+        if num_history < 0 or history_stride < 1:
+            raise InvalidValueError(
+                "num_history must be >= 0 and history_stride >= 1, "
+                f"found {num_history} and {history_stride}"
+            )
+        if augmentations and test_mode:
+            raise InvalidValueError("augmentations are for training, but test_mode is True")
+        self.split = split
+        self.num_history = num_history
+        self.history_stride = history_stride
+        self.inputs = None if inputs is None else frozenset(inputs)
+        self.with_labels = split in self.specification.label_splits if labels is None else labels
+        self.check_files = check_files
+        metainfo = {
+            "classes": self.specification.class_names,
+            "palette": [tuple(colour) for colour in self.specification.palette],
+            # Plain data: checkpoints hold it.
+            "specification": self.specification.as_dict(),
+        }
+        steps = [*pipeline[:-1], *augmentations, *pipeline[-1:]]
+        super().__init__(metainfo=metainfo, pipeline=steps, test_mode=test_mode, **kwargs)
+
+    @abstractmethod
+    def list_sequence(self, sequence: str) -> list[SampleInfo]:
+        """Lists the frames of a sequence.
+
+        Args:
+            sequence: Its name.
+
+        Returns:
+            An info for each frame, without history but with ``world_from_camera`` where poses are
+            known and wanted (:meth:`wants`). Frames with ``is_sample=False`` serve as history only.
+
+        Raises:
+            MissingFileError: If the sequence or a file that describes it is missing.
+        """
+
+    def wants(self, name: str) -> bool | None:
+        """Whether an input is wanted; None: if there is one."""
+        return None if self.inputs is None else name in self.inputs
+
+    def load_data_list(self) -> list[SampleInfo]:
+        """Lists the samples of all sequences, in order of sequence and frame."""
+        samples: list[SampleInfo] = []
+        problems = []
+        for sequence in self.sequences:
+            try:
+                samples += self._with_history(self.list_sequence(sequence))
+            except MissingFileError as error:
+                problems.append(str(error))
+        if problems:
+            raise MissingFileError(
+                f"{len(problems)} of {len(self.sequences)} sequences of {self.data_root} "
+                "cannot be used (the key `sequences` selects those that are there):\n  "
+                + "\n  ".join(problems)
+            )
+        if self.check_files:
+            self._check(samples)
+        return samples
+
+    def prepare_data(self, idx: int) -> Any:
+        """Runs the pipeline on a sample."""
+        return self.pipeline(self._completed(self.get_data_info(idx)))
+
+    def _completed(self, info: Mapping[str, Any]) -> dict[str, Any]:
+        """The info with what the transforms have to know of the data set."""
+        facts = {
+            "specification": self.specification,
+            "inputs": self.inputs,
+            "with_labels": self.with_labels,
+        }
+        return {**info, **facts}
+
+    def _with_history(self, frames: list[SampleInfo]) -> list[SampleInfo]:
+        """The samples among the frames of a sequence, with their history."""
+        by_index = {frame["frame_index"]: frame for frame in frames}
+        samples = []
+        start = previous = -2
+        for current in sorted(by_index):
+            start = start if current == previous + 1 else current
+            previous = current
+            if by_index[current].get("is_sample", True):
+                steps = range(self.num_history, 0, -1)
+                history = [max(current - step * self.history_stride, start) for step in steps]
+                samples.append(_joined([by_index[index] for index in (*history, current)]))
+        return samples
+
+    def _check(self, samples: Sequence[SampleInfo]) -> None:
+        """Looks for every file that the pipeline needs, listing each folder once."""
+        listings: dict[str, frozenset[str] | None] = {}
+
+        def listing(folder: str) -> frozenset[str] | None:
+            if folder not in listings:
+                found = os.listdir(folder) if os.path.isdir(folder) else None
+                listings[folder] = None if found is None else frozenset(found)
+            return listings[folder]
+
+        files: dict[str, str] = {}
+        folders: dict[tuple[str, str], set[str]] = {}
+        transforms = [t for t in self.pipeline.transforms if hasattr(t, "required_files")]
+        for sample in samples:
+            where = f"sequence {sample['sequence']} frame {sample['frame']}"
+            for transform in transforms:
+                step = type(transform).__name__
+                for alternatives in transform.required_files(self._completed(sample)):
+                    places = [os.path.split(path) for path in alternatives]
+                    if any(name in (listing(folder) or ()) for folder, name in places):
+                        continue
+                    if any(listing(folder) is not None for folder, _ in places):
+                        files.setdefault(" or ".join(alternatives), f"({where}, {step})")
+                    else:
+                        folders.setdefault((places[-1][0], step), set()).add(places[-1][1])
+        missing = len(files) + sum(len(names) for names in folders.values())
+        if not missing:
+            print_log(
+                f"{self.specification.name} {self.split}: {len(samples)} frames of sequences "
+                f"{', '.join(self.sequences)}, all files found below {self.data_root}",
+                logger="current",
+            )
+            return
+        lines = [
+            f"{folder}: no such folder, {len(names)} files needed by {step} (may be elsewhere: key "
+            f"{self.FOLDER_KEYS.get(os.path.basename(folder), 'data_root')})"
+            for (folder, step), names in folders.items()
+        ]
+        lines += [f"{path} {note}" for path, note in files.items()]
+        more = f"\n  ... and {len(lines) - _MAX_LISTED} more" if len(lines) > _MAX_LISTED else ""
+        listed = "\n  ".join(lines[:_MAX_LISTED])
+        raise MissingFileError(
+            f"{missing} files are missing below {self.data_root} (split {self.split}, sequences "
+            f"{', '.join(self.sequences)}):\n  {listed}{more}"
+        )
+
+
+def _joined(frames: Sequence[SampleInfo]) -> SampleInfo:
+    """A sample from the infos of its T frames, the current one last."""
+    cameras = []
+    for views in zip(*(frame["cameras"] for frame in frames), strict=True):
+        poses = [view.get("world_from_camera") for view in views]
+        motion = None
+        if len(views) > 1 and all(pose is not None for pose in poses):
+            motion = relative_motion(np.stack(poses), -1, range(len(poses) - 1))
+        camera: Any = {key: value for key, value in views[-1].items() if key != "world_from_camera"}
+        history = [view["image"] for view in views[:-1]]
+        cameras.append({**camera, "history": history, "current_from_history": motion})
+    sample: Any = {**frames[-1], "cameras": cameras}
+    sample.pop("is_sample", None)
+    return sample

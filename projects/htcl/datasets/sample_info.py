@@ -1,0 +1,81 @@
+"""What a data set knows of a sample before its files are read.
+
+Shape letters: N camera, T frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+import numpy as np
+
+from htcl.errors import InvalidValueError
+
+
+class CameraInfo(TypedDict, total=False):
+    """One camera of a sample."""
+
+    name: str
+    image: str
+    """The current image."""
+    right: str | None
+    """Its right partner, None if the camera has none."""
+    history: list[str]
+    """Earlier images, oldest first (T-1)."""
+    intrinsics: np.ndarray
+    """(4, 4) float64, camera point -> original pixel, fourth column kept."""
+    reference_from_camera: np.ndarray
+    """(4, 4) float64, rigid, to the frame of the voxel grid."""
+    focal_baseline: float | None
+    """Focal length times baseline of the pair, original pixels times metres."""
+    world_from_camera: np.ndarray | None
+    """(4, 4) float64 pose of the moment; only before the history is known."""
+    current_from_history: np.ndarray | None
+    """(T-1, 4, 4) float64, camera frame at each earlier time -> current camera frame."""
+
+
+class SampleInfo(TypedDict, total=False):
+    """A sample; ``docs/data_contract.md`` has the whole contract."""
+
+    sequence: str
+    frame: str
+    frame_index: int
+    cameras: list[CameraInfo]
+    lidar: str | None
+    """Lidar scan."""
+    lidar_labels: str | None
+    """Its point labels."""
+    labels: dict[str, Any]
+    """Paths of the voxel labels, as their reader wants them."""
+    calib_path: str
+    """Where the matrices come from, for messages; likewise the next."""
+    poses_path: str | None
+    decoded: dict[str, np.ndarray]
+    """Images by path (height, width, 3) uint8 RGB, in the place of files."""
+    is_sample: bool
+    """False for a frame that only serves as history; only before the history is known."""
+
+
+def loads(results: Mapping[str, Any], name: str, available: bool) -> bool:
+    """Whether a transform has to load an input.
+
+    Args:
+        results: The sample; ``inputs`` holds the names of the wanted inputs, None = all there are.
+        name: Name of the input.
+        available: Whether the data set has it.
+
+    Raises:
+        InvalidValueError: If it is wanted by name, but not available.
+    """
+    wanted = results.get("inputs")
+    if wanted is None:
+        return available
+    if name in wanted and not available:
+        raise InvalidValueError(
+            f"sequence {results.get('sequence')} frame {results.get('frame')}: the input {name!r} "
+            "is wanted, but the data set has none: choose a network without it, or give what it "
+            "needs (history: num_history above 0; current_from_history: poses; right: a second "
+            "camera; points and depth_maps: lidar scans)"
+        )
+    return name in wanted

@@ -1,0 +1,19 @@
+"""Mistakes of a user: what the tools report in one line, in place of a traceback."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something that the user can mend: a file, a config key, an argument.
+
+    Its message names the file or key, the value found, what was expected and what to do. The tools
+    catch this class and no other, so that a fault of the program keeps its traceback.
+    """
+
+
+class InvalidValueError(UserError, ValueError):
+    """A file's content, a config's value or an argument is not what it must be."""
+
+
+class MissingFileError(UserError, FileNotFoundError):
+    """A file or folder that is needed does not exist."""

@@ -1,0 +1,58 @@
+"""Where a pixel is: the one rule of the program, and that of the published release.
+
+``centres``: a pixel is a square whose centre has integer coordinates, so that the image begins at
+-1/2. What scales with an image is the distance from its corner: a resize by s takes the pixel x to
+``s x + s / 2 - 1/2``, and a map's cell is the middle of the block of pixels that it covers.
+
+``released``: the published network takes x to ``s x``, rounds the resized size down, and spreads
+the cells of a map from the first to the last pixel centre (``align_corners``).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from htcl.errors import InvalidValueError
+
+PixelRule = Literal["centres", "released"]
+PIXEL_RULES: tuple[PixelRule, ...] = get_args(PixelRule)
+
+
+def check_rule(rule: str) -> None:
+    """Raises InvalidValueError if ``rule`` is none of :data:`PIXEL_RULES`."""
+    if rule not in PIXEL_RULES:
+        raise InvalidValueError(f"pixels={rule!r} is unknown: choose one of {PIXEL_RULES}")
+
+
+def aligns_corners(rule: PixelRule) -> bool:
+    """Whether torch's resizes and samplings follow the rule with ``align_corners=True``."""
+    return rule == "released"
+
+
+def resize_shift(scale: float, rule: PixelRule) -> float:
+    """What a resize by ``scale`` adds to the scaled coordinate of a pixel."""
+    return 0.5 * scale - 0.5 if rule == "centres" else 0.0
+
+
+def cell_pixels(
+    length: int, count: int, rule: PixelRule, device: torch.device | str | None = None
+) -> Tensor:
+    """Image coordinate that each cell of a feature map stands for, along one axis.
+
+    Args:
+        length: Size of the image along the axis, pixels.
+        count: Number of cells along the axis.
+        rule: ``centres``: the middle of the block of pixels that a cell covers; ``released``: the
+            cells are spread from the first to the last pixel centre.
+        device: Device of the result.
+
+    Returns:
+        (count,) float64, pixels.
+    """
+    if rule == "released":
+        return torch.linspace(0, length - 1, count, dtype=torch.float64, device=device)
+    cells = torch.arange(count, dtype=torch.float64, device=device)
+    return (cells + 0.5) * (length / count) - 0.5

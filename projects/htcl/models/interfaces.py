@@ -1,0 +1,195 @@
+"""What the parts of the network take and give, and what a batch holds.
+
+Shape letters: B batch, N camera, M = B * N image, T frame, C channel, H W network image, h w
+feature map, D depth bin, X Y Z voxel, P point, K class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypedDict, runtime_checkable
+
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from htcl.geometry import Camera
+from htcl.ops.splat import SplatIndex
+
+
+class Batch(TypedDict, total=False):
+    """The inputs after the data preprocessor; ``docs/data_contract.md`` has units and frames."""
+
+    images: Tensor
+    """Current images, normalised (B, N, 3, H, W)."""
+    cameras: Camera
+    """Their cameras (B, N)."""
+    right: Tensor
+    """Right partners of the images, normalised (B, N, 3, H, W)."""
+    focal_baseline: Tensor
+    """Focal length times baseline of each pair (B, N), original pixels times metres."""
+    history: Tensor
+    """Earlier images, oldest first, uint8 (B, T-1, N, 3, H, W)."""
+    current: Tensor
+    """The current images, prepared as the history is, uint8 (B, N, 3, H, W)."""
+    history_cameras: Camera
+    """Cameras (B, N) of ``history`` and ``current``; only their image transform may differ."""
+    current_from_history: Tensor
+    """Motion, camera frame at each earlier time -> current camera frame (B, T-1, N, 4, 4)."""
+    depth_maps: Tensor
+    """Lidar depth in the images (B, N, H, W), metres, 0 = none."""
+    points: list[Tensor]
+    """Lidar points of each sample (P, 3), augmented reference frame, metres."""
+    point_labels: list[Tensor]
+    """Their classes (P,), the empty class = not scored."""
+    point_uvd: list[Tensor]
+    """Their places in the images (N, P, 3): u, v in [-1, 1], depth in metres (0 = behind)."""
+
+
+@dataclass(frozen=True)
+class HistoryInputs:
+    """What a temporal module sees.
+
+    Attributes:
+        images: Earlier images, oldest first, uint8 (M, T-1, 3, H, W).
+        current: The current images, uint8 (M, 3, H, W).
+        camera: Cameras (M,) of both.
+        current_from_history: Motions (M, T-1, 4, 4), None if the module estimates them.
+    """
+
+    images: Tensor
+    current: Tensor
+    camera: Camera
+    current_from_history: Tensor | None
+
+
+@dataclass(frozen=True)
+class HistoryFeatures:
+    """What a temporal module gives.
+
+    Attributes:
+        voxel: Voxel features of the history (B, C, X, Y, Z).
+        affinity: Agreement of history and present (M, 1, D, h, w), None without such a part.
+        depth_score: Added to the logarithm of the present depth distribution (M, D, h, w), None
+            without such a part.
+    """
+
+    voxel: Tensor
+    affinity: Tensor | None
+    depth_score: Tensor | None
+
+
+@runtime_checkable
+class DepthEstimator(Protocol):
+    """Depth distribution and context of each image cell from the image features."""
+
+    def __call__(self, features: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
+        """Maps (M, C, h, w) to logits (M, D, h, w) and context (M, C', h, w)."""
+
+
+@runtime_checkable
+class StereoEstimator(Protocol):
+    """Depth distribution of the left view of a rectified pair."""
+
+    def __call__(
+        self,
+        left: Tensor,
+        right: Tensor,
+        focal_baseline: Tensor,
+        camera: Camera,
+        map_size: tuple[int, int],
+    ) -> Tensor:
+        """Maps images (M, 3, H, W) and (M,) to probabilities (M, D, h, w)."""
+
+
+@runtime_checkable
+class ViewTransformer(Protocol):
+    """From the images of all cameras to one voxel grid."""
+
+    def index(self, cameras: Camera, map_size: tuple[int, int]) -> SplatIndex:
+        """Geometry of cameras (B, N) and maps (h, w), made once a forward pass."""
+
+    def splat(self, depth_prob: Tensor, context: Tensor, index: SplatIndex) -> Tensor:
+        """Lifts context (M, C, h, w) by probabilities (M, D, h, w): (B, C, X, Y, Z)."""
+
+    def pool(self, volume: Tensor, index: SplatIndex) -> Tensor:
+        """Sums frustum features (M, C, D, h, w) in voxels (B, C, X, Y, Z)."""
+
+    def best_depth(self, depth_prob: Tensor) -> Tensor:
+        """Depth of the most probable bin (M, h, w), metres."""
+
+
+@runtime_checkable
+class TemporalModule(Protocol):
+    """From the history to voxel features."""
+
+    num_history: int
+
+    def __call__(
+        self,
+        history: HistoryInputs,
+        map_size: tuple[int, int],
+        pool: Callable[[Tensor], Tensor],
+    ) -> HistoryFeatures:
+        """Sees the history in the view of the present; ``pool`` brings frustum volumes to voxels."""
+
+
+@runtime_checkable
+class VoxelEncoder(Protocol):
+    """3D backbone."""
+
+    def __call__(self, voxel: Tensor) -> list[Tensor]:
+        """Maps (B, C, X, Y, Z) to one map a level."""
+
+
+@runtime_checkable
+class Head(Protocol):
+    """Classes of voxels."""
+
+    def __call__(self, voxel: Tensor) -> Tensor:
+        """Maps (B, C, X, Y, Z) to logits (B, K, X', Y', Z')."""
+
+
+class Part(Protocol):
+    """What every part may say of the inputs that it needs, by their names in :class:`Batch`.
+
+    ``right`` brings ``focal_baseline``; ``points`` brings ``point_labels`` and ``point_uvd``;
+    images and cameras are always there.
+    """
+
+    required_inputs: ClassVar[frozenset[str]]
+    training_inputs: ClassVar[frozenset[str]]
+
+
+def required_inputs(model: nn.Module | Mapping[str, Any], training: bool = False) -> frozenset[str]:
+    """Unites what the parts of a network need.
+
+    Args:
+        model: A network, or the config of one, whose parts all name their ``type``.
+        training: Also what only a training needs.
+
+    Returns:
+        Names of inputs, as :class:`Part` describes.
+    """
+    attributes = ("required_inputs", "training_inputs") if training else ("required_inputs",)
+    classes = map(type, model.modules()) if isinstance(model, nn.Module) else _classes(model)
+    found = {"images"}
+    for cls in classes:
+        for attribute in attributes:
+            # A network's own property of the same name speaks for the whole, not for one part.
+            value = getattr(cls, attribute, frozenset())
+            found |= value if isinstance(value, frozenset) else frozenset()
+    return frozenset(found)
+
+
+def _classes(config: Any) -> Iterator[type]:
+    if isinstance(config, Mapping):
+        if isinstance(config.get("type"), str):
+            cls = MODELS.get(config["type"])
+            if cls is not None:
+                yield cls
+        for value in config.values():
+            yield from _classes(value)
+    elif isinstance(config, Sequence) and not isinstance(config, str):
+        for value in config:
+            yield from _classes(value)

@@ -1,0 +1,52 @@
+"""What every matching volume takes and gives.
+
+Shape letters: M image, S source view, C channel, G channel of the volume for each source, D depth
+plane, H W map that is warped, h w cell of the volume.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from htcl.ops.plane_sweep import Behind
+
+
+class SweepVolume(nn.Module, ABC):
+    """Base of the volumes that a plane sweep makes. They have no parameters.
+
+    Attributes:
+        source: What is warped: matching ``features``, or the ``images`` themselves.
+        channels: Channels of the volume for each source view, G.
+    """
+
+    source: ClassVar[Literal["features", "images"]]
+    channels: int = 1
+
+    @abstractmethod
+    def forward(
+        self,
+        current: Tensor,
+        sources: Tensor,
+        projection: Tensor,
+        depths: Tensor,
+        behind: Behind = "discard",
+    ) -> Tensor:
+        """Sweeps all planes.
+
+        Args:
+            current: Features or images of the current view (M, C, H, W).
+            sources: Those of the source views (M, S, C, H, W).
+            projection: Matrices (M, S, 4, 4) of :func:`~htcl.ops.plane_sweep.sweep_projection` for
+                maps of this size.
+            depths: Depths of the planes along the optical axis (D,), metres.
+            behind: See :func:`~htcl.ops.plane_sweep.sweep_grid`.
+
+        Returns:
+            Volume (M, S * G, D, h, w), source-major, float32.
+
+        Raises:
+            InvalidValueError: If the volume's settings do not suit the sizes.
+        """

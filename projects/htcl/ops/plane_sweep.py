@@ -1,0 +1,130 @@
+"""Plane sweep: where each cell of a view lies, at every depth, in other views.
+
+Collins, "A Space-Sweep Approach to True Multi-Image Matching" (CVPR 1996); Watson et al., "The
+Temporal Opportunist: Self-Supervised Multi-Frame Monocular Depth" (CVPR 2021), section 3.2.
+
+Shape letters: M image, S source view, C channel, D depth plane, h w map.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Behind = Literal["discard", "released"]
+
+
+def released_intrinsics(intrinsics: Tensor, map_size: tuple[int, int]) -> Tensor:
+    """The released camera matrix of a map: pixel intrinsics, multiplied by the size of the map.
+
+    The multiplication would be right for intrinsics in units of the image size. With pixels the
+    focal length comes out some hundred times too large, which the released network learned with.
+
+    Args:
+        intrinsics: Camera matrices in pixels of the original image with a fourth row (M, 4, 4).
+        map_size: Size (h, w) of the map.
+
+    Returns:
+        Matrices (M, 4, 4), float64.
+    """
+    height, width = map_size
+    # The product is rounded to float32 before it is widened, as the released network does.
+    intrinsics = intrinsics.float()
+    scale = intrinsics.new_tensor([width, height, 1, 1])
+    return (intrinsics * scale[:, None]).double()
+
+
+def sweep_projection(
+    intrinsics: Tensor, source_from_current: Tensor, unproject_offset: bool = True
+) -> Tensor:
+    """From cells of the current map with depth to cells of the source maps.
+
+    Args:
+        intrinsics: Camera matrix of the maps (M, 4, 4), float64.
+        source_from_current: Motions (M, S, 4, 4) from the current to each source camera frame.
+        unproject_offset: True inverts the camera matrix as a whole. False, as released, leaves its
+            fourth column (the offset of the left colour camera from camera 0) out of the way back
+            from the cell to the point, though not out of the projection.
+
+    Returns:
+        Matrices (M, S, 4, 4), float32, that take ``(f d, g d, d, 1)`` of the current map, with cell
+        coordinates f (right), g (down) and depth d, to ``(f' d', g' d', d', 1)`` of the source map.
+    """
+    inverse = torch.linalg.inv(intrinsics)
+    if not unproject_offset:
+        inverse[:, :3, 3] = 0
+    # In double precision: the released intrinsics cancel to few float32 digits.
+    projection = intrinsics[:, None] @ source_from_current.double() @ inverse[:, None]
+    return projection.float()
+
+
+def sweep_grid(
+    projection: Tensor, depths: Tensor, map_size: tuple[int, int], behind: Behind = "discard"
+) -> Tensor:
+    """Where each cell of the current map, at each depth, lies in each source map.
+
+    Args:
+        projection: Matrices (M, S, 4, 4) from :func:`sweep_projection`.
+        depths: Depth of the planes (D,), metres.
+        map_size: Size (h, w) of current and source maps.
+        behind: ``discard`` sends points behind a source camera out of view; ``released`` projects
+            them through the camera's centre.
+
+    Returns:
+        Coordinates (x, y) for ``grid_sample(align_corners=True)``, i.e. -1 and 1 are the centres of
+        the first and the last cell: (M, S, D, h, w, 2), in the precision of ``projection``.
+    """
+    height, width = map_size
+    rows = torch.arange(height, dtype=projection.dtype, device=projection.device)
+    columns = torch.arange(width, dtype=projection.dtype, device=projection.device)
+    rows, columns = torch.meshgrid(rows, columns, indexing="ij")
+    cells = torch.stack([columns, rows, torch.ones_like(rows)]).flatten(1)
+    # A point moves along a straight line with its depth: one ray for all planes.
+    rays = (projection[..., :3, :3] @ cells)[:, :, None]
+    points = rays * depths.view(-1, 1, 1) + projection[..., None, :3, 3:]
+    depth = points[..., 2, :]
+    xy = points[..., :2, :] / (depth + 1e-7)[..., None, :]
+    last = xy.new_tensor([max(width - 1, 1), max(height - 1, 1)])
+    grid = 2 * (xy / last[:, None] - 0.5)
+    if behind == "discard":
+        grid = grid.masked_fill((depth <= 0)[..., None, :], 3.0)
+    # 3 is out of view on every map of two cells or more; far larger numbers overflow integers.
+    grid = grid.clamp(-3.0, 3.0).transpose(-1, -2)
+    return grid.unflatten(-2, (height, width))
+
+
+def warp(maps: Tensor, grid: Tensor) -> Tensor:
+    """Bilinear samples of maps, zero out of view.
+
+    Args:
+        maps: Maps (M, C, h, w).
+        grid: Coordinates (M, D, h, w, 2) from :func:`sweep_grid`.
+
+    Returns:
+        Samples (M, C, D, h, w).
+    """
+    size = grid.shape[1:4]
+    sampled = F.grid_sample(
+        maps, grid.flatten(1, 2), mode="bilinear", padding_mode="zeros", align_corners=True
+    )
+    return sampled.unflatten(2, size[:2])
+
+
+def plane_sweep_reference(history: Tensor, grid: Tensor) -> Tensor:
+    """Channel mean of the warped history features, computed in this order.
+
+    :class:`~htcl.models.volumes.MeanVolume` takes the mean first, which is the same because
+    sampling is linear, and costs C times less. Tests compare the two.
+
+    Args:
+        history: Features (M, S, C, h, w).
+        grid: Coordinates (M, S, D, h, w, 2).
+
+    Returns:
+        Means (M, S, D, h, w).
+    """
+    warped = warp(history.flatten(0, 1), grid.flatten(0, 1))
+    return warped.mean(dim=1).unflatten(0, history.shape[:2])

@@ -1,0 +1,1 @@
+"""What stands on a street: bodies with surfaces, materials and textures."""

@@ -1,0 +1,1 @@
+"""What cameras and lidar see of a street."""

@@ -1,0 +1,1 @@
+"""A street: its course, lots, ground and furniture, and the drive along it."""

@@ -1,0 +1,1 @@
+"""Writes sequences in the layout of SemanticKITTI."""
