@@ -24,14 +24,15 @@ test-fast: setup ## what takes no network: under two minutes
 	@$(BIN)/python -m pytest $(FAST)
 
 coverage: setup  ## the test suite with line coverage of the packages, at least 85 %
-	@$(BIN)/python -m pytest --cov=projects --cov-report=term:skip-covered --cov-fail-under=85
+	@$(BIN)/python -m pytest --cov
 
 test-slow: setup ## the long tests too: full-size network, real trainings
 	@$(BIN)/python -m pytest -m slow
 
-lint: setup      ## ruff check and format check
+lint: setup      ## ruff, format and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
 
 format: setup    ## fix what ruff can fix
 	@$(BIN)/ruff check --fix .
@@ -54,4 +55,4 @@ lock: setup      ## resolve requirements/lock.txt anew
 	  pyproject.toml requirements/direct.in -o requirements/lock.txt
 
 clean:           ## remove .venv and all outputs (data and checkpoints stay)
-	rm -rf .venv outputs work_dirs build .pytest_cache .ruff_cache
+	rm -rf .venv outputs work_dirs build .pytest_cache .ruff_cache .mypy_cache

@@ -22,6 +22,7 @@ FORBIDDEN = [
     ("ground", "htcl/errors.py", "import torch"),
     ("sibling", "htcl/datasets/voxel_files.py", "import mini_kitti"),
     ("streets", "mini_kitti/__init__.py", "import htcl.config"),
+    ("street-rooms", "mini_kitti/assets/mesh.py", "import mini_kitti.writer.generate"),
 ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 PAGES += [ROOT / name for name in ("data/README.md", "pretrain/README.md", "benchmarks/README.md")]
 SCRIPT = re.compile(r"(?:python|bash)\s+([\w./-]+\.(?:py|sh))")
 # Options that reach another program through a shell script.

@@ -79,7 +79,7 @@ def draw(args: argparse.Namespace, files: list[Path], out: Path) -> list[Path]:
         )
 
     if args.window:
-        from htcl.visualization.window import require_display, show_window
+        from htcl.visualization.window import require_display
 
         require_display()
     written: list[Path] = []
@@ -98,8 +98,8 @@ def draw(args: argparse.Namespace, files: list[Path], out: Path) -> list[Path]:
     if args.html:
         from htcl.visualization.html_viewer import write_html
 
-        bar = tqdm(files, desc="page", unit="frame")
-        written.append(write_html((FrameResult.load(path) for path in bar), out / "viewer.html"))
+        results = map(FrameResult.load, tqdm(files, desc="page", unit="frame"))
+        written.append(write_html(results, out / "viewer.html"))
     if args.mesh:
         from htcl.visualization.meshes import write_meshes
 
@@ -107,6 +107,8 @@ def draw(args: argparse.Namespace, files: list[Path], out: Path) -> list[Path]:
             folder = out / path.parent.name
             written += write_meshes(FrameResult.load(path), folder, args.mesh == "classes")
     if args.window:
+        from htcl.visualization.window import show_window
+
         for path in files:
             show_window(FrameResult.load(path))
     return written

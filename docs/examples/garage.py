@@ -1,8 +1,7 @@
 """A data set of one's own: two cameras of a car in a parking garage.
 
-ROOT/rig.json                      for each camera: intrinsics and reference_from_camera, 4 x 4
-ROOT/SEQUENCE/CAMERA/FRAME.png
-ROOT/SEQUENCE/labels/FRAME.npy     (X, Y, Z) uint8 classes, 255 = not scored
+``ROOT/rig.json`` has each camera's ``intrinsics`` and ``reference_from_camera``, 4 x 4; images are
+``ROOT/SEQUENCE/CAMERA/FRAME.png``, classes ``ROOT/SEQUENCE/labels/FRAME.npy``, (X, Y, Z) uint8.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ GARAGE = register_specification(
         point_map={0: 0, 1: 1, 2: 2, 3: 3},
         raw_ids=(0, 1, 2, 3),
         grid=VoxelGrid.from_range((-12.8, -12.8, -1.6, 12.8, 12.8, 1.6), voxel_size=0.2),
-        splits={"train": ("level1", "level2"), "val": ("level3",), "test": ("level4",)},
+        splits={"train": ("level1", "level2"), "val": ("level3",)},
     )
 )
 
@@ -38,9 +37,8 @@ class GarageDataset(OccupancyDataset):
 
     def list_sequence(self, sequence: str) -> list[SampleInfo]:
         """One info for each front image."""
-        rig = json.loads(Path(self.data_root, "rig.json").read_text())
         folder = Path(self.data_root, sequence)
-        frames = sorted(path.stem for path in (folder / "front").glob("*.png"))
+        rig = json.loads((folder.parent / "rig.json").read_text())
         return [
             SampleInfo(
                 sequence=sequence,
@@ -50,11 +48,12 @@ class GarageDataset(OccupancyDataset):
                     CameraInfo(
                         name=name,
                         image=str(folder / name / f"{frame}.png"),
-                        **{key: np.array(matrix) for key, matrix in rig[name].items()},
+                        intrinsics=np.array(view["intrinsics"]),
+                        reference_from_camera=np.array(view["reference_from_camera"]),
                     )
-                    for name in ("front", "rear")
+                    for name, view in rig.items()
                 ],
                 labels={"ready": {"1_1": str(folder / "labels" / f"{frame}.npy")}},
             )
-            for frame in frames
+            for frame in sorted(path.stem for path in (folder / "front").glob("*.png"))
         ]

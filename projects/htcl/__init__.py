@@ -4,4 +4,4 @@
 package itself imports nothing, so that a tool which needs one part does not wait for all.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from htcl.datasets.labels import TRAIN_TO_RAW
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_label_files(scored):
     ]
     raw = np.fromfile(folder / "000005.label", dtype="<u2")
     assert raw.size == 32 * 32 * 4
-    assert np.isin(raw, TRAIN_TO_RAW).all()
+    assert np.isin(raw, SEMANTICKITTI.raw_ids).all()
 
 
 def test_missing_checkpoint(run_tool, tiny_config, capsys):

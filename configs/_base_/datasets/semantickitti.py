@@ -1,4 +1,4 @@
-# SemanticKITTI at full size: one clip of the left camera, the right image, poses, lidar in training.
+# SemanticKITTI at full size: a clip of the left camera, the right image, poses, lidar in training.
 _base_ = ["./loaders.py"]
 
 dataset_type = "SemanticKITTISSC"

@@ -6,6 +6,7 @@ metres. ``a_from_b`` takes a point in b to a. The centre of the top-left pixel i
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
@@ -174,6 +175,6 @@ def _check_keys(
 
 
 def _number(path: Path, key: str, value: Any) -> float:
-    if not isinstance(value, Real) or isinstance(value, bool) or not np.isfinite(value):
+    if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
         raise InvalidValueError(f"{path}: {key} must be a number, found {value!r}")
     return float(value)

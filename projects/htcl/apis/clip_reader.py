@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,15 +129,16 @@ class ClipReader:
             raise InvalidValueError(NEEDS_POSES)
         where = str(source) if isinstance(source, str | Path) else "poses"
         poses = read_poses(source) if isinstance(source, str | Path) else np.asarray(source)
-        lines = range(len(poses))
+        lines: Sequence[int] = range(len(poses))
         if left.names is not None and len(left.names) != len(poses):
             # A file of the whole sequence: line n belongs to frame n.
-            lines = frame_numbers(left.names)
-            if lines is None or max(lines) >= len(poses):
+            numbers = frame_numbers(left.names)
+            if numbers is None or max(numbers) >= len(poses):
                 raise InvalidValueError(
                     f"{where}: {len(poses)} poses for {len(left.names)} frames: give one line a "
                     "frame, or number the frames by their line (000000 is the first)"
                 )
+            lines = numbers
 
         def pose(index: int) -> np.ndarray:
             if index >= len(lines):

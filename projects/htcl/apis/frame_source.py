@@ -131,8 +131,9 @@ def _unpaired(left: FrameSource, right: FrameSource) -> str:
 
 def frame_numbers(names: Sequence[str]) -> list[int] | None:
     """Numbers at the end of the frames' names; None if not all names are one word and a number."""
-    found = [re.fullmatch(r"(.*?)(\d+)", name) for name in names]
-    if any(match is None for match in found) or len({match[1] for match in found}) > 1:
+    matches = (re.fullmatch(r"(.*?)(\d+)", name) for name in names)
+    found = [match for match in matches if match is not None]
+    if len(found) < len(names) or len({match[1] for match in found}) > 1:
         return None
     return [int(match[2]) for match in found]
 

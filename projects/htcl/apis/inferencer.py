@@ -221,7 +221,7 @@ class HTCLInferencer(BaseInferencer):
             that occurs, and the files written (or data samples); ``visualization``: the pictures.
         """
         summaries: list[Any] = []
-        pictures = visualization or [None] * len(preds)
+        pictures: list[Any] = visualization if visualization else [None] * len(preds)
         for pred, picture in zip(preds, pictures, strict=True):
             files = {}
             if out_dir is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ def load_weights(model: nn.Module, path: str | Path, config: str | Path | None) 
             f"checkpoint {str(path)!r} does not exist; pretrain/README.md says where to get or how "
             "to train one"
         )
-    network = model.module if is_model_wrapper(model) else model
+    network = cast("nn.Module", model.module) if is_model_wrapper(model) else model
     state = unwrap_state_dict(load_from_local(str(path), "cpu"))
     misfits = list_misfits(state, network.state_dict())
     if misfits:

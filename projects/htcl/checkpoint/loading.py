@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
+from numpy._core import multiarray as _multiarray
 
 from htcl.checkpoint.released import convert_released, is_released, unwrap_state_dict
 from htcl.errors import InvalidValueError, MissingFileError
@@ -31,7 +32,6 @@ def _history_buffer_method(owner: Any, name: str) -> Any:
     return getattr(owner, name)
 
 
-_multiarray = np._core.multiarray
 _NUMPY_CLASSES: list[Any] = [
     np.ndarray,
     np.dtype,

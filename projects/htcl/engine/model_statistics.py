@@ -10,7 +10,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +26,6 @@ from htcl.engine.runner import config_errors
 from htcl.engine.synthetic_input import input_size, synthetic_inputs
 from htcl.errors import InvalidValueError
 from htcl.geometry import Camera
-from htcl.models.interfaces import Batch
 
 
 @dataclass
@@ -94,7 +93,7 @@ def measure(
     real = torch.device("cpu" if fake else device)
     with config_errors(cfg):
         model = MODELS.build(cfg.model).eval()
-    inputs = synthetic_inputs(model, input_size(cfg), batch)
+    inputs: dict[str, Any] = dict(synthetic_inputs(model, input_size(cfg), batch))
     shapes = {key: tuple(value.shape) for key, value in inputs.items()}
     cuda = real.type == "cuda"
     model.to(real)
@@ -122,7 +121,7 @@ def measure(
     return _collect(model, recorder, shapes, seconds)
 
 
-def _time(model: nn.Module, inputs: Batch, device: torch.device) -> float:
+def _time(model: nn.Module, inputs: dict[str, Any], device: torch.device) -> float:
     start = time.perf_counter()
     model(inputs, mode="tensor")
     if device.type == "cuda":
@@ -130,15 +129,12 @@ def _time(model: nn.Module, inputs: Batch, device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def _changed(inputs: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+def _changed(inputs: dict[str, Any], change: Callable[[Tensor], Tensor]) -> dict[str, Any]:
     """The batch with other tensors, also in its cameras."""
-    return cast(
-        "Batch",
-        {
-            key: change(value) if isinstance(value, Tensor) else _tensors_changed(value, change)
-            for key, value in inputs.items()
-        },
-    )
+    return {
+        key: change(value) if isinstance(value, Tensor) else _tensors_changed(value, change)
+        for key, value in inputs.items()
+    }
 
 
 def _tensors_changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
@@ -155,13 +151,13 @@ def _make_fake(mode: FakeTensorMode, model: nn.Module) -> None:
             if value is not None:
                 kept = nn.Parameter(mode.from_tensor(value.data), value.requires_grad)
                 module._parameters[name] = kept
-        for name, value in list(module._buffers.items()):
-            if value is not None:
-                module._buffers[name] = mode.from_tensor(value)
+        for name, buffer in list(module._buffers.items()):
+            if buffer is not None:
+                module._buffers[name] = mode.from_tensor(buffer)
 
 
 def _fix_geometry(
-    model: nn.Module, cameras: Camera, inputs: Batch, fake: FakeTensorMode | None
+    model: Any, cameras: Camera, inputs: dict[str, Any], fake: FakeTensorMode | None
 ) -> None:
     """Finds beforehand which cell falls into which voxel.
 

@@ -15,9 +15,10 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, RUNNERS, build_functions
-from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint, load_checkpoint
+from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 from torch.utils.data import DataLoader
 
+from htcl.checkpoint.fit import load_weights
 from htcl.checkpoint.loading import register_checkpoint_loader
 from htcl.config_keys import arguments
 from htcl.engine.distributed import set_up_launcher
@@ -34,6 +35,8 @@ class OccupancyRunner(Runner):
 
     The log file holds everything.
     """
+
+    _train_dataloader: DataLoader | dict[str, Any]
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """A logger whose console leaves out what fills a screen; arguments as for mmengine."""
@@ -158,7 +161,7 @@ def build_runner(
     Raises:
         MissingFileError: If the checkpoint, or a pretrained part to start from, does not exist.
         InvalidValueError: If a class or an argument of the config does not exist, or the
-            checkpoint does not fit the config; all mismatches are listed.
+            checkpoint does not fit the config.
     """
     for option, file in (("checkpoint", checkpoint), ("load_from", cfg.get("load_from"))):
         if file is not None and "://" not in str(file) and not Path(file).is_file():
@@ -177,15 +180,8 @@ def build_runner(
         runner = OccupancyRunner.from_cfg(cfg)
     _choose_deterministic_operators()
     if checkpoint is not None:
-        try:
-            # Not the runner's method: it calls EMAHook, which is not ready before the run.
-            load_checkpoint(runner.model, str(checkpoint), map_location="cpu", strict=True)
-        except RuntimeError as error:
-            raise InvalidValueError(
-                f"checkpoint {str(checkpoint)!r} does not fit config {cfg.filename!r}:\n{error}\n"
-                "Use the config that the checkpoint was trained with (its card or training log "
-                "names it), and the same --cfg-options for the model."
-            ) from error
+        # Not the runner's method: it calls EMAHook, which is not ready before the run.
+        load_weights(runner.model, checkpoint, cfg.filename)
     return runner
 
 
@@ -279,4 +275,4 @@ def _choose_deterministic_operators() -> None:
     if not torch.cuda.is_available():
         torch.use_deterministic_algorithms(True, warn_only=True)
         # Filling fresh memory only serves to find code that reads it unwritten.
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

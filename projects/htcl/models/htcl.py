@@ -9,9 +9,9 @@ map, D depth bin, X Y Z voxel, K class, P point.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmdet3d.models.segmentors.base import Base3DSegmentor
@@ -23,13 +23,12 @@ from torch import Tensor, nn
 from htcl.datasets.specification import DatasetSpecification, build_specification
 from htcl.errors import InvalidValueError
 from htcl.geometry import DepthBins
-from htcl.losses import VoxelPrediction
+from htcl.losses import Loss, VoxelPrediction
 from htcl.models.building import build_part, shared_facts
 from htcl.models.checkpointing import checkpoint_modules
 from htcl.models.interfaces import Batch, HistoryFeatures, HistoryInputs, required_inputs
 from htcl.models.scene_features import DepthEstimate, SceneFeatures
 from htcl.ops import trilinear_resample
-from htcl.ops.splat import SplatIndex
 
 Config = Mapping[str, Any]
 
@@ -192,14 +191,14 @@ class HTCL(Base3DSegmentor):
         return DepthEstimate(fused, context, {"mono": mono, "stereo": stereo})
 
     def extract_history(
-        self, batch_inputs: Batch, map_size: tuple[int, int], index: SplatIndex
+        self, batch_inputs: Batch, map_size: tuple[int, int], index: Any
     ) -> HistoryFeatures | None:
         """Features of the history, None without a temporal module.
 
         Args:
             batch_inputs: The batch.
             map_size: (h, w) of the image features.
-            index: Which frustum cell falls into which voxel.
+            index: What the view transformer knows of the geometry.
         """
         if self.temporal is None:
             return None
@@ -227,10 +226,11 @@ class HTCL(Base3DSegmentor):
         features = self.extract_feat(batch_inputs)
         target = _target(batch_data_samples).to(features.voxel.device)
         prediction = self.predict_at_labels(features.voxel, target)
+        losses = self._scene_losses(features.voxel, prediction, features.image, batch_inputs)
+        # After the losses, which keep sums that need a graph.
         with torch.no_grad():
             for observe in self.training_observers:
                 observe(prediction)
-        losses = self._scene_losses(features.voxel, prediction, features.image, batch_inputs)
         losses |= self._depth_losses(features.depth, batch_inputs)
         if features.history is not None and self.auxiliary_weight > 0:
             voxel = features.history.voxel
@@ -291,9 +291,10 @@ class HTCL(Base3DSegmentor):
     def _logits(self, features: SceneFeatures) -> Tensor:
         return trilinear_resample(self.head(features.voxel), self.specification.grid.shape)
 
-    def _losses(self, on: str) -> list[nn.Module]:
+    def _losses(self, on: str) -> list[Loss]:
         """The losses on voxels, points or depth that count."""
-        return [loss for loss in self.losses if loss.on == on and loss.weight != 0]
+        losses = cast(Iterable[Loss], self.losses)
+        return [loss for loss in losses if loss.on == on and loss.weight != 0]
 
     def _scene_losses(
         self, voxel: Tensor, prediction: VoxelPrediction, image: Tensor, batch: Batch

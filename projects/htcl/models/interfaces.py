@@ -14,7 +14,6 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from htcl.geometry import Camera
-from htcl.ops.splat import SplatIndex
 
 
 class Batch(TypedDict, total=False):
@@ -106,13 +105,13 @@ class StereoEstimator(Protocol):
 class ViewTransformer(Protocol):
     """From the images of all cameras to one voxel grid."""
 
-    def index(self, cameras: Camera, map_size: tuple[int, int]) -> SplatIndex:
-        """Geometry of cameras (B, N) and maps (h, w), made once a forward pass."""
+    def index(self, cameras: Camera, map_size: tuple[int, int]) -> Any:
+        """Geometry of cameras (B, N) and maps (h, w), in a form of its own, once a forward pass."""
 
-    def splat(self, depth_prob: Tensor, context: Tensor, index: SplatIndex) -> Tensor:
+    def splat(self, depth_prob: Tensor, context: Tensor, index: Any) -> Tensor:
         """Lifts context (M, C, h, w) by probabilities (M, D, h, w): (B, C, X, Y, Z)."""
 
-    def pool(self, volume: Tensor, index: SplatIndex) -> Tensor:
+    def pool(self, volume: Tensor, index: Any) -> Tensor:
         """Sums frustum features (M, C, D, h, w) in voxels (B, C, X, Y, Z)."""
 
     def best_depth(self, depth_prob: Tensor) -> Tensor:
@@ -131,7 +130,7 @@ class TemporalModule(Protocol):
         map_size: tuple[int, int],
         pool: Callable[[Tensor], Tensor],
     ) -> HistoryFeatures:
-        """Sees the history in the view of the present; ``pool`` brings frustum volumes to voxels."""
+        """Sees the history from the present; ``pool`` brings frustum volumes to voxels."""
 
 
 @runtime_checkable
@@ -177,7 +176,7 @@ def required_inputs(model: nn.Module | Mapping[str, Any], training: bool = False
     for cls in classes:
         for attribute in attributes:
             # A network's own property of the same name speaks for the whole, not for one part.
-            value = getattr(cls, attribute, frozenset())
+            value: Any = getattr(cls, attribute, frozenset())
             found |= value if isinstance(value, frozenset) else frozenset()
     return frozenset(found)
 

@@ -74,7 +74,7 @@ def render_overview(
     grids = [("Prediction", result.prediction, result.palette, empty)]
     if result.ground_truth is not None:
         grids.append(("Ground truth", result.ground_truth, result.palette, empty))
-    if error:
+    if error and result.ground_truth is not None:
         categories = error_map(result.prediction, result.ground_truth, *empty)
         grids.append(("Errors", categories, ERROR_PALETTE, (0, 0)))
     for grid in grids:
@@ -84,13 +84,12 @@ def render_overview(
             ERROR_NAMES[1:], ERROR_PALETTE[1:], (34, columns[0]), len(ERROR_NAMES) - 1
         )
         page.add_row([("", legend)], [columns[0]], 34)
-    if depth:
-        values = result.depth_plane
-        maps = ("Depth of the best plane", values, values > 0, "turbo_r", "m")
+    if depth and result.depth_plane is not None:
+        values = np.where(result.depth_plane > 0, result.depth_plane, np.nan)
+        maps = ("Depth of the best plane", values, "turbo_r", "m")
         _add_maps(page, *maps, result, columns, row_height)
-    if affinity:
-        values = result.temporal_affinity
-        maps = ("Temporal affinity", values, np.isfinite(values), "viridis", "")
+    if affinity and result.temporal_affinity is not None:
+        maps = ("Temporal affinity", result.temporal_affinity, "viridis", "")
         _add_maps(page, *maps, result, columns, row_height)
     return page.draw()
 
@@ -108,8 +107,12 @@ def _scores(result: FrameResult) -> str:
     """The scores of this frame; a benchmark's come from one matrix over a whole split."""
     if result.ground_truth is None:
         return "no ground truth"
-    grids = [torch.from_numpy(grid) for grid in (result.prediction, result.ground_truth)]
-    confusion = confusion_matrix(*grids, len(result.class_names), result.ignore_index).numpy()
+    confusion = confusion_matrix(
+        torch.from_numpy(result.prediction),
+        torch.from_numpy(result.ground_truth),
+        len(result.class_names),
+        result.ignore_index,
+    ).numpy()
     scores, drawn = ssc_scores(confusion, result.empty_class), result.drawn_classes
     # Classes that occur nowhere in the frame say nothing about it.
     present = (confusion.sum(axis=0) + confusion.sum(axis=1))[drawn] > 0
@@ -154,7 +157,6 @@ def _add_maps(
     page: Page,
     title: str,
     values: np.ndarray,
-    valid: np.ndarray,
     scheme: str,
     unit: str,
     result: FrameResult,
@@ -162,6 +164,7 @@ def _add_maps(
     row_height: int,
 ) -> None:
     """Adds the maps of the cameras beside themselves laid over the images, with a colour bar."""
+    valid = np.isfinite(values)
     limits = limits_of(values, valid)
     room, side = (row_height, columns[0]), columns[1] + GAP + columns[2]
     cell = tile_size(len(result.images), result.images.shape[1:3], room)

@@ -5,7 +5,6 @@ Shape letters: H W image.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -148,20 +147,19 @@ def fitted_size(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int
 
 
 def tile_size(count: int, shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """Returns height and width of each of some pictures that :func:`tile` arranges.
+    """Height and width of each of ``count`` pictures of one shape that :func:`tile` arranges."""
 
-    Args:
-        count: Number of pictures.
-        shape: Height and width of each.
-        size: Height and width to fit them into.
-    """
-    columns = _columns(count, shape, size)
-    cells = -(-count // columns), columns
-    room = [(side - (n - 1) * GAP) // n for side, n in zip(size, cells, strict=True)]
-    return fitted_size(shape, (max(room[0], 1), max(room[1], 1)))
+    def cell(columns: int) -> tuple[int, int]:
+        room = [
+            max((side - (n - 1) * GAP) // n, 1)
+            for side, n in zip(size, (-(-count // columns), columns), strict=True)
+        ]
+        return fitted_size(shape, (room[0], room[1]))
+
+    return max(map(cell, range(1, count + 1)))
 
 
-def tile(pictures: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+def tile(pictures: Sequence[np.ndarray] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Arranges pictures of one shape in rows, as large as ``size`` allows; one alone fills it.
 
     Args:
@@ -171,24 +169,12 @@ def tile(pictures: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
     Returns:
         uint8 (H', W', 3).
     """
-    shape = pictures[0].shape[:2]
-    height, width = tile_size(len(pictures), shape, size)
-    columns = _columns(len(pictures), shape, size)
+    height, width = tile_size(len(pictures), pictures[0].shape[:2], size)
+    columns = min((size[1] + GAP) // (width + GAP), len(pictures))
     rows = -(-len(pictures) // columns)
-    sheet = np.full(
-        (rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, dtype=np.uint8
-    )
+    shape = (rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3)
+    sheet = np.full(shape, 255, dtype=np.uint8)
     for i, picture in enumerate(pictures):
         top, left = i // columns * (height + GAP), i % columns * (width + GAP)
         sheet[top : top + height, left : left + width] = resize(picture, (height, width))
     return sheet
-
-
-def _columns(count: int, shape: tuple[int, int], size: tuple[int, int]) -> int:
-    """Number of columns that leaves the pictures largest."""
-
-    def scale(columns: int) -> float:
-        rows = math.ceil(count / columns)
-        return min(size[0] / rows / shape[0], size[1] / columns / shape[1])
-
-    return max(range(1, count + 1), key=scale)

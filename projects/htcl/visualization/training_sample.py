@@ -53,7 +53,7 @@ def render_training_sample(
         "voxels and lidar are augmented (flip, turn, scale)" if moved else "voxels as recorded",
     )
 
-    def row(*pictures: tuple[str, Sequence[np.ndarray]]) -> None:
+    def row(*pictures: tuple[str, Sequence[np.ndarray] | np.ndarray]) -> None:
         tiled = [(caption, tile(each, (row_height, column))) for caption, each in pictures]
         page.add_row(tiled, [column] * len(tiled), row_height)
 

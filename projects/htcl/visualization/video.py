@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import imageio.v2 as imageio
 import numpy as np
@@ -50,9 +51,7 @@ def write_video(pictures: Iterable[np.ndarray], path: str | Path, fps: float = 5
     return path
 
 
-def _open(
-    path: Path, size: tuple[int, int], fps: float
-) -> tuple[imageio.core.format.Format.Writer, tuple[int, int]]:
+def _open(path: Path, size: tuple[int, int], fps: float) -> tuple[Any, tuple[int, int]]:
     """Returns a writer and the height and width of its pictures."""
     height, width = size
     if path.suffix == ".gif":

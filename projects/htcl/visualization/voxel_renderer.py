@@ -75,7 +75,7 @@ class VoxelRenderer:
         self._origin = np.asarray(grid.origin, dtype=np.float32)
         self._voxel_size = np.asarray(grid.voxel_size, dtype=np.float32)
         self._colours = _face_colours(self._faces, palette, in_view)
-        self._floor_seen = in_view.any(axis=2)
+        self._floor_seen = np.asarray(in_view.any(axis=2))
         self._voxel_scene, self._stage_scene = self._build_scenes()
 
     def render(self, view: View, stage: bool = True, fade: bool = True) -> np.ndarray:
@@ -110,16 +110,9 @@ class VoxelRenderer:
         stage: bool = True,
         fade: bool = True,
     ) -> np.ndarray:
-        """Draws the grid without jagged edges.
+        """Draws the grid in ``size`` (H, W) without jagged edges, as :meth:`render` does.
 
-        Args:
-            view: Makes the rays of a picture of given height and width.
-            size: Height and width (H, W) of the picture.
-            stage: As for :meth:`render`.
-            fade: As for :meth:`render`.
-
-        Returns:
-            uint8 (H, W, 3).
+        ``view`` makes the rays of a picture of given height and width.
         """
         height, width = size
         fine = self.render(view((SUPERSAMPLING * height, SUPERSAMPLING * width)), stage, fade)

@@ -111,7 +111,7 @@ def _run_parallel(
     sequences: list[str],
     settings: MiniKittiSettings,
     jobs: int,
-    update: Callable[[int], None],
+    update: Callable[[int], object],
 ) -> None:
     context = multiprocessing.get_context("forkserver")
     reports = context.Queue()
@@ -133,7 +133,7 @@ def _run_parallel(
         _drain(reports, update)
 
 
-def _drain(reports: multiprocessing.Queue, update: Callable[[int], None]) -> None:
+def _drain(reports: multiprocessing.Queue, update: Callable[[int], object]) -> None:
     while True:
         try:
             update(reports.get_nowait())

@@ -49,8 +49,8 @@ class StereoDepthFusion(BaseModule):
         self.refine = conv_gn_relu_3d(channels, channels, num_groups=num_groups)
         self.head = nn.Conv3d(channels, 1, 3, padding=1)
         if residual:
-            nn.init.zeros_(self.head.weight)
-            nn.init.zeros_(self.head.bias)
+            for parameter in self.head.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, stereo: Tensor, mono: Tensor) -> Tensor:
         """Fuses the two.

@@ -10,6 +10,7 @@ Shape letters: M image, C channel, S scale, D depth bin, h w feature map.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.registry import MODELS
@@ -100,6 +101,6 @@ class PatternAffinity(nn.Module):
             patterns.append(learner["norm"](F.gelu(context)))
         return torch.cat(patterns, dim=1)
 
-    def _scales(self, learners: nn.ModuleList) -> list[tuple[nn.Module, int]]:
+    def _scales(self, learners: nn.ModuleList) -> list[tuple[Any, int]]:
         chosen = learners if self.independent_learners else [learners[0]] * len(self.dilations)
         return list(zip(chosen, self.dilations, strict=True))

@@ -117,7 +117,7 @@ class TemporalContext(BaseModule):
         self.register_buffer("depths", depths.float(), persistent=False)
         self.volume = _build(volume)
         channels = num_history * self.volume.channels
-        self.matching = None
+        self.matching: Any = None
         users = [volume["type"]] if self.volume.source == "features" else []
         users += [] if affinity is None else [affinity["type"]]
         if users:

@@ -30,8 +30,8 @@ class DepthScore(nn.Module):
         self.gain = nn.Parameter(torch.zeros(volume_channels))
         # The name is that of the published weights.
         self.volume = nn.Conv3d(feature_channels, 1, 3, padding=1)
-        nn.init.zeros_(self.volume.weight)
-        nn.init.zeros_(self.volume.bias)
+        for parameter in self.volume.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, volume: Tensor, features: Tensor) -> Tensor:
         """Scores every depth.
