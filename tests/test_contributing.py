@@ -1,4 +1,4 @@
-"""The walks of CONTRIBUTING.md: each example is short, works, and trains by its config."""
+"""CONTRIBUTING.md: each walk is short, works and trains by its config; hooks and versions hold."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import copy
 import importlib
 import json
 import math
+import re
+import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from PIL import Image
 
+import htcl
 from htcl.config import load_config
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.geometry import Camera, DepthBins
@@ -191,3 +196,21 @@ def test_data_set(garage):
     assert prediction.pred_voxels.semantics.shape == (128, 128, 16)
     assert int(prediction.pred_voxels.semantics.max()) < 4
     assert prediction.depth_plane.shape[0] == 2
+
+
+def test_hooks_call_what_the_lock_installs(repo_root):
+    """Nothing but requirements/lock.txt decides the versions that a commit is checked with."""
+    config = yaml.safe_load((repo_root / ".pre-commit-config.yaml").read_text())
+    hooks = [hook for repository in config["repos"] for hook in repository["hooks"]]
+    assert {repository["repo"] for repository in config["repos"]} == {"local"}
+    for hook in hooks:
+        program = Path(hook["entry"].split()[0])
+        assert program.parent == Path(".venv/bin")
+        assert Path(sys.executable).with_name(program.name).is_file()
+
+
+def test_version_is_said_alike(repo_root):
+    project = tomllib.loads((repo_root / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((repo_root / "CITATION.cff").read_text())
+    newest = re.search(r"^## \[(.+?)\]", (repo_root / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert htcl.__version__ == project["version"] == citation["version"] == newest[1]

@@ -87,7 +87,9 @@ def run_tool(
     try:
         return function(args) or 0
     except UserError as error:
-        message = str(error)
+        # A data loader's process wraps what it raised in the text of a traceback.
+        kind = f"{type(error).__module__}.{type(error).__qualname__}"
+        message = str(error).rpartition(f"\n{kind}: ")[2].rstrip()
     except KeyboardInterrupt:
         print(f"\n{name}: stopped", file=sys.stderr)
         return 130

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class UserError(Exception):
     """Something that the user can mend: a file, a config key, an argument.
@@ -17,3 +19,9 @@ class InvalidValueError(UserError, ValueError):
 
 class MissingFileError(UserError, FileNotFoundError):
     """A file or folder that is needed does not exist."""
+
+
+def check_choice(key: str, value: str, choices: Sequence[str]) -> None:
+    """Raises InvalidValueError if the value of a config key is none of its choices."""
+    if value not in choices:
+        raise InvalidValueError(f"{key}={value!r} is unknown: choose one of {tuple(choices)}")

@@ -17,7 +17,7 @@ import torch
 
 from htcl.checkpoint.conversion import released_constants
 from htcl.checkpoint.loading import load_from_local
-from htcl.engine.runner import load_config
+from htcl.config import load_config
 
 CONFIG = "projects/configs/occupancy/semantickitti/temporal_baseline.py"
 

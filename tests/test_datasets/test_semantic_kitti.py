@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 import torch
 from mmengine.registry import DATASETS
 from PIL import Image
+from torch.utils.data import DataLoader
 
 import htcl.datasets.transforms  # noqa: F401  (registers the steps of the pipelines)
+from htcl.command_line import run_tool
 from htcl.datasets.semantic_kitti import SemanticKITTISSC
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.datasets.training_labels import downsample_labels
@@ -136,7 +139,7 @@ def test_splits_and_root_variable(kitti_tree: Path, monkeypatch: pytest.MonkeyPa
     assert "sequences/09/image_2" in str(error.value)
     with pytest.raises(MissingFileError, match="11 of 11 sequences"):
         SemanticKITTISSC(split="test", pipeline=[])
-    with pytest.raises(InvalidValueError, match="split 'dev' is unknown"):
+    with pytest.raises(InvalidValueError, match="split='dev' is unknown"):
         SemanticKITTISSC(split="dev", pipeline=[])
 
 
@@ -224,6 +227,16 @@ def test_ready_labels_come_first(writable_kitti_tree: Path):
         dataset[0]
 
 
+def test_a_bad_file_in_a_loaders_process_is_told_in_one_line(writable_kitti_tree: Path, capsys):
+    path = writable_kitti_tree / "labels/00/000000_1_1.npy"
+    path.parent.mkdir(parents=True)
+    np.save(path, np.full((256, 256, 32), 77, dtype=np.uint8))
+    loader = DataLoader(build(writable_kitti_tree), num_workers=1, collate_fn=list)
+    assert run_tool("train", lambda args: next(iter(loader)), Namespace()) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"train: {path}: 1 unknown training label(s): 77 (2097152 times)")
+
+
 def test_labels_on_another_grid(writable_kitti_tree: Path):
     full = labels_of(build(writable_kitti_tree)[0])
     half = {"base": "SemanticKITTI", "grid": {"point_cloud_range": BOX, "voxel_size": 0.4}}
@@ -280,7 +293,7 @@ def test_too_few_poses(writable_kitti_tree: Path):
 def test_arguments_are_checked(kitti_tree: Path):
     with pytest.raises(InvalidValueError, match="history_stride"):
         build(kitti_tree, history_stride=0)
-    with pytest.raises(InvalidValueError, match="unknown frames"):
+    with pytest.raises(InvalidValueError, match="frames='lidar' is unknown"):
         build(kitti_tree, frames="lidar")
     with pytest.raises(InvalidValueError, match="augmentations are for training"):
         build(kitti_tree, augmentations=[{"type": "BEVAugmentation"}], test_mode=True)

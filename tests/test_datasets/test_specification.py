@@ -129,7 +129,7 @@ def test_unknown_names_are_refused():
 )
 def test_sequences_in_any_form(chosen, expected: tuple):
     assert SEMANTICKITTI.select_sequences("val", chosen) == expected
-    with pytest.raises(InvalidValueError, match="split 'dev' is unknown"):
+    with pytest.raises(InvalidValueError, match="split='dev' is unknown"):
         SEMANTICKITTI.select_sequences("dev", chosen)
 
 

@@ -4,7 +4,7 @@ plus = dict(
     # a feature column.
     stereo=dict(
         correlation_groups="${correlation_groups}",
-        patch_volume=dict(type="PatchVolume", noise=0.035),
+        patch_volume=dict(type="PatchVolume"),
     ),
     # Starts from the product of the two distributions.
     depth_fusion=dict(residual=True),

@@ -12,7 +12,7 @@ from htcl.datasets.occupancy_dataset import OccupancyDataset
 from htcl.datasets.sample_info import SampleInfo
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.datasets.training_labels import SCALES
-from htcl.errors import InvalidValueError, MissingFileError
+from htcl.errors import InvalidValueError, MissingFileError, check_choice
 
 
 @DATASETS.register_module()
@@ -59,8 +59,7 @@ class SemanticKITTISSC(OccupancyDataset):
         history_stride: int = 5,
         **kwargs: Any,
     ) -> None:
-        if frames not in ("voxels", "images"):
-            raise InvalidValueError(f"unknown frames {frames!r}, expected 'voxels' or 'images'")
+        check_choice("frames", frames, ("voxels", "images"))
         self.layout = KittiLayout(data_root, velodyne_root, lidarseg_root, label_root)
         self.frames = frames
         super().__init__(

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from htcl.datasets.label_tables import as_raw_ids, check_known, id_table
-from htcl.errors import InvalidValueError
+from htcl.errors import InvalidValueError, check_choice
 from htcl.geometry import VoxelGrid
 
 # What a ready label file holds where nothing is scored, whatever the specification's own value.
@@ -128,10 +128,7 @@ class DatasetSpecification:
         Raises:
             InvalidValueError: If the split is unknown.
         """
-        if split not in self.splits:
-            raise InvalidValueError(
-                f"split {split!r} is unknown: {self.name} has {sorted(self.splits)}"
-            )
+        check_choice("split", split, tuple(self.splits))
         # `--cfg-options sequences=08` arrives as the number 8.
         if isinstance(chosen, str) or not isinstance(chosen, Sequence):
             chosen = [chosen]

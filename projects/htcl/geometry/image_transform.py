@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from htcl.errors import InvalidValueError
-from htcl.geometry.pixels import PixelRule, check_rule, resize_shift
+from htcl.errors import InvalidValueError, check_choice
+from htcl.geometry.pixels import PIXEL_RULES, PixelRule, resize_shift
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ImageTransform:
         Raises:
             InvalidValueError: If a size is not positive, or the rule is unknown.
         """
-        check_rule(pixels)
+        check_choice("pixels", pixels, PIXEL_RULES)
         if min(*original, *size) <= 0:
             raise InvalidValueError(f"images need positive sizes, found {original} and {size}")
         scale = size[1] / original[1]
@@ -70,7 +70,7 @@ class ImageTransform:
         cls, original: tuple[int, int], size: tuple[int, int], pixels: PixelRule = "centres"
     ) -> ImageTransform:
         """Resizes the whole image to the network image, whatever that does to its proportions."""
-        check_rule(pixels)
+        check_choice("pixels", pixels, PIXEL_RULES)
         return cls(original, size, size, pixels=pixels)
 
     @property

@@ -15,16 +15,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from htcl.errors import InvalidValueError
-
 PixelRule = Literal["centres", "released"]
 PIXEL_RULES: tuple[PixelRule, ...] = get_args(PixelRule)
-
-
-def check_rule(rule: str) -> None:
-    """Raises InvalidValueError if ``rule`` is none of :data:`PIXEL_RULES`."""
-    if rule not in PIXEL_RULES:
-        raise InvalidValueError(f"pixels={rule!r} is unknown: choose one of {PIXEL_RULES}")
 
 
 def aligns_corners(rule: PixelRule) -> bool:

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from htcl.errors import InvalidValueError
+from htcl.errors import InvalidValueError, check_choice
 
 IndexRounding = Literal["floor", "released"]
+INDEX_ROUNDINGS: tuple[IndexRounding, ...] = get_args(IndexRounding)
 _Points = TypeVar("_Points", np.ndarray, Tensor)
 
 
@@ -152,7 +153,7 @@ class VoxelGrid:
         Raises:
             InvalidValueError: If ``rounding`` is neither of the two.
         """
-        check_rounding(rounding)
+        check_choice("index_rounding", rounding, INDEX_ROUNDINGS)
         coordinates = self.to_voxels(points)
         index = (coordinates.floor() if rounding == "floor" else coordinates.trunc()).long()
         x, y, z = index.unbind(-1)
@@ -164,11 +165,3 @@ class VoxelGrid:
         """Voxel centres along one axis (0 x, 1 y, 2 z), metres, float64."""
         steps = np.arange(self.shape[axis]) + 0.5
         return self.origin[axis] + steps * self.voxel_size[axis]
-
-
-def check_rounding(rounding: str) -> None:
-    """Raises InvalidValueError if ``rounding`` is no :data:`IndexRounding`."""
-    if rounding not in get_args(IndexRounding):
-        raise InvalidValueError(
-            f"index_rounding={rounding!r} is unknown: choose one of {get_args(IndexRounding)}"
-        )

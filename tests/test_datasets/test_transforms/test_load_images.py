@@ -169,7 +169,7 @@ def test_errors_name_the_file(tmp_path: Path):
 
 @pytest.mark.parametrize("key", ["resize", "history_resize", "history_images", "pixels"])
 def test_unknown_settings_are_refused(key: str):
-    with pytest.raises(InvalidValueError, match=f"{key}: unknown value 'x'"):
+    with pytest.raises(InvalidValueError, match=f"{key}='x' is unknown"):
         LoadImages(**{key: "x"})
 
 

@@ -16,7 +16,7 @@ from mmengine.registry import TRANSFORMS
 from PIL import Image, UnidentifiedImageError
 
 from htcl.datasets.sample_info import CameraInfo, loads
-from htcl.errors import InvalidValueError, MissingFileError
+from htcl.errors import InvalidValueError, MissingFileError, check_choice
 from htcl.geometry import PIXEL_RULES, Camera, ImageTransform, PixelRule
 
 _FILTERS = {
@@ -75,16 +75,10 @@ class LoadImages(BaseTransform):
         pixels: PixelRule = "centres",
         history_images: str = "network",
     ) -> None:
-        for key, value, allowed in (
-            ("resize", resize, _FILTERS),
-            ("history_resize", history_resize, _FILTERS),
-            ("pixels", pixels, PIXEL_RULES),
-            ("history_images", history_images, ("network", "released")),
-        ):
-            if value not in allowed:
-                raise InvalidValueError(
-                    f"{key}: unknown value {value!r}, expected one of {list(allowed)}"
-                )
+        check_choice("resize", resize, tuple(_FILTERS))
+        check_choice("history_resize", history_resize, tuple(_FILTERS))
+        check_choice("pixels", pixels, PIXEL_RULES)
+        check_choice("history_images", history_images, ("network", "released"))
         self.input_size = (int(input_size[0]), int(input_size[1]))
         self.resize = _FILTERS[resize]
         self.history_resize = _FILTERS[history_resize]

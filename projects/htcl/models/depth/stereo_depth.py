@@ -21,7 +21,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 from torch.nn import functional as F
 
-from htcl.errors import InvalidValueError
+from htcl.errors import InvalidValueError, check_choice
 from htcl.geometry import Camera, DepthBins, PixelRule, aligns_corners, cell_pixels
 from htcl.geometry.pixels import resize_shift
 from htcl.models.depth.stereo_features import StereoFeatureNet
@@ -96,8 +96,8 @@ class StereoDepth(BaseModule):
                 f"multiples of {multiple}: features are {StereoFeatureNet.stride} times smaller "
                 f"and the matching net needs multiples of {StereoMatchingNet.size_multiple}"
             )
-        _check_choice("plane_depths", plane_depths, ("depth_bins", "released"))
-        _check_choice("volume_sampling", volume_sampling, ("exact", "released"))
+        check_choice("plane_depths", plane_depths, ("depth_bins", "released"))
+        check_choice("volume_sampling", volume_sampling, ("exact", "released"))
         if isinstance(disparity_scale, str) and disparity_scale != "geometry":
             raise InvalidValueError(
                 f"disparity_scale must be 'geometry' or a number, got {disparity_scale!r}"
@@ -266,8 +266,3 @@ def _sample_axis(x: Tensor, position: Tensor, axis: int) -> Tensor:
     low = x.index_select(axis, below)
     high = x.index_select(axis, (below + 1).clamp(max=x.shape[axis] - 1))
     return torch.lerp(low, high, weight)
-
-
-def _check_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InvalidValueError(f"{key}={value!r} is unknown: choose one of {choices}")

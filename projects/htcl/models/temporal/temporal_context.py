@@ -19,7 +19,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 from torch.nn import functional as F
 
-from htcl.errors import InvalidValueError
+from htcl.errors import InvalidValueError, check_choice
 from htcl.geometry import Camera, DepthBins, aligns_corners
 from htcl.models.interfaces import HistoryFeatures, HistoryInputs
 from htcl.ops.plane_sweep import Behind, released_intrinsics, sweep_projection
@@ -104,9 +104,9 @@ class TemporalContext(BaseModule):
                 f"num_history={num_history}: at least one history frame is needed; without any, "
                 "set model.temporal and model.temporal_fusion to None"
             )
-        _check_choice("intrinsics", intrinsics, get_args(Intrinsics))
-        _check_choice("sweep_map", sweep_map, get_args(SweepMap))
-        _check_choice("behind", behind, get_args(Behind))
+        check_choice("intrinsics", intrinsics, get_args(Intrinsics))
+        check_choice("sweep_map", sweep_map, get_args(SweepMap))
+        check_choice("behind", behind, get_args(Behind))
         self.num_history = num_history
         self.intrinsics = intrinsics
         self.sweep_map = sweep_map
@@ -234,8 +234,3 @@ def _resize(maps: Tensor, size: tuple[int, int], camera: Camera) -> Tensor:
 def _build(config: Config, **derived: Any) -> Any:
     """Builds a part whose channel counts follow from the others'."""
     return MODELS.build({**config, **derived})
-
-
-def _check_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InvalidValueError(f"{key}={value!r} is unknown: choose one of {choices}")

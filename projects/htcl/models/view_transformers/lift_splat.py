@@ -19,8 +19,9 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from htcl.datasets.specification import DatasetSpecification, build_specification
+from htcl.errors import check_choice
 from htcl.geometry import Camera, DepthBins, IndexRounding
-from htcl.geometry.voxel_grid import check_rounding
+from htcl.geometry.voxel_grid import INDEX_ROUNDINGS
 from htcl.ops import SplatIndex, build_splat_index, lift_splat, pool_cells
 
 
@@ -51,7 +52,7 @@ class LiftSplat(BaseModule):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        check_rounding(index_rounding)
+        check_choice("index_rounding", index_rounding, INDEX_ROUNDINGS)
         self.grid = build_specification(specification).grid.resized(voxel_size)
         self.depth_bins = DepthBins.build(depth_bins)
         self.index_rounding = index_rounding
