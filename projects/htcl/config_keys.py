@@ -96,7 +96,11 @@ def check_new_key(cfg: Any, key: str) -> None:
     if not hasattr(found, "keys"):
         raise InvalidValueError(f"{start}{path} is the value {found!r} and has no keys")
     known = _readable_keys(found, path)
-    if known is None or (name in known and (len(rest) == 1 or rest[1] == "type")):
+    whole = ".".join([*place, name])
+    if known is None or (
+        name in known
+        and (len(rest) == 1 or rest[1] == "type" or any(p.startswith(whole) for p in _OPEN))
+    ):
         return
     if name in known:
         raise InvalidValueError(f"{start}give {'.'.join([*place, name])}.type first")

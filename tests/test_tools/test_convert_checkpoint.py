@@ -115,7 +115,7 @@ def test_all_misfits_at_once(convert, small, capsys):
     assert "missing: temporal_fusion.gate" in message
     assert "unexpected: img_view_transformer.novel.weight" in message
     assert "wrong shape: head.classifier.weight is (5, " in message
-    assert "expected (320, " in message
+    assert "expected (20, 32, " in message
     assert "wrong constant: img_view_transformer.dx differs from the config's geometry" in message
 
 

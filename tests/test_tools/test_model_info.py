@@ -16,7 +16,7 @@ def test_prints_and_saves(tool, repo_root, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "img_backbone" in printed and "GFLOP" in printed and "PyTorch" in printed
     numbers = json.loads((tmp_path / "n.json").read_text())
-    assert numbers["input_shapes"]["left"] == [1, 3, 64, 160]
+    assert numbers["input_shapes"]["images"] == [1, 1, 3, 64, 160]
     assert numbers["total"]["flops"] == sum(part["flops"] for part in numbers["parts"])
 
 
