@@ -59,7 +59,7 @@ def run(title: str, command: list[str], data: str) -> None:
         UserError: If the command fails; its own output says why.
     """
     place = f"{DATA_VARIABLE}={shlex.quote(data)} " if data != DATA else ""
-    print(f"\n== {title}\n$ {place}{shlex.join(command)}", flush=True)
+    print(f"== {title}\n$ {place}{shlex.join(command)}", flush=True)
     program = [sys.executable, *command[1:]] if command[0] == "python" else command
     environment = {**os.environ, DATA_VARIABLE: data}
     status = subprocess.run(program, cwd=ROOT, check=False, env=environment).returncode
@@ -84,9 +84,9 @@ def demo(args: argparse.Namespace) -> None:
         f"training, {iters} steps",
         [
             "python", "tools/train.py", CONFIG, "--work-dir", work_dir, *start,
+            "--cfg-options", f"train_cfg.max_iters={iters}", "default_hooks.logger.interval=10",
             # The next step evaluates; no need to do so twice.
-            "--cfg-options", f"train_cfg.max_iters={iters}",
-            f"train_cfg.val_begin={iters + 1}", *options,
+            "val_cfg=None", "val_dataloader=None", "val_evaluator=None", *options,
         ],
         args.data,
     )  # fmt: skip
@@ -116,20 +116,12 @@ def demo(args: argparse.Namespace) -> None:
     )  # fmt: skip
     print(
         f"""
-The data are synthetic; the numbers above say how the machinery works, not how HTCL does on KITTI.
-
-  pictures      {args.out}/pictures       input, prediction and ground truth of each frame
-  predictions   {args.out}/predictions    official .label files
-  training      {work_dir}   log, TensorBoard scalars, checkpoint
-  data          {args.data}
-
-Next:
-  source .venv/bin/activate
-  python tools/visualization.py {args.out}/results --html          # turn the scene in a browser
-  python tools/train.py {CONFIG}       # train on
-  docs/data.md says where to put SemanticKITTI; then
-  python tools/train.py projects/configs/occupancy/semantickitti/htcl_egopose.py
-"""
+The data are synthetic: these numbers say how the machinery works, not how HTCL does on KITTI.
+{args.out} has pictures/ (input, prediction and truth of each frame), predictions/ (official .label
+files) and training/ (log, TensorBoard scalars, checkpoint). Next, after `source .venv/bin/activate`:
+  python tools/visualization.py {args.out}/results --html    # turn the scene in a browser
+  python tools/train.py {CONFIG}    # train on
+docs/data.md says where to put SemanticKITTI; projects/configs/occupancy/semantickitti is for it."""
     )
 
 

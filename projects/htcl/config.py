@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from mmengine.config import Config, DictAction
+from mmengine.logging import MMLogger
 from mmengine.utils import import_modules_from_strings
 
 from htcl.config_keys import check_new_key, closest, find
@@ -95,6 +96,10 @@ def parse_options(words: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
 
 def _read(path: str | Path) -> Config:
     """Reads a config with its bases; whatever goes wrong there is the file's fault."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    # mmengine reports every environment variable of every file; the config has their values.
+    logger.setLevel("WARNING")
     try:
         return Config.fromfile(str(path), import_custom_modules=False)
     except Exception as error:
@@ -112,6 +117,8 @@ def _read(path: str | Path) -> Config:
         if files and files[-1] != Path(path).resolve() and not isinstance(error, RecursionError):
             place += f": base {str(files[-1])!r}"
         raise InvalidValueError(f"{place}{f', line {line}' if line else ''}: {reason}") from error
+    finally:
+        logger.setLevel(level)
 
 
 def _files_read(trace: TracebackType | None) -> tuple[list[Path], int | None]:

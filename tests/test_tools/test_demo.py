@@ -46,7 +46,7 @@ def test_steps(demo, repo_root, capsys):
     # Every step is shown before it runs, as a user would type it.
     assert said.count("$ python tools/") == len(steps)
     assert "synthetic" in said
-    assert "Next:" in said
+    assert "Next, " in said
 
 
 def test_command_lines_are_valid(demo, load_tool, capsys):

@@ -25,8 +25,21 @@ from htcl.engine.distributed import set_up_launcher
 from htcl.errors import InvalidValueError, MissingFileError
 from htcl.models.interfaces import required_inputs
 
-# Messages that fill a screen: whole config, environment, order of hooks, learning rate by weight.
-_FOR_THE_FILE = ("Config:\n", "System environment:", "Hooks will be executed", "paramwise_options")
+# Messages for the log file alone: those that fill a screen, those that every run has, and scores that
+# a table shows.
+_FOR_THE_FILE = (
+    "Config:\n",
+    "System environment:",
+    "Hooks will be executed",
+    "paramwise_options",
+    "Distributed training is not used",
+    '"FileClient" will be deprecated',
+    '"HardDiskBackend" is the alias',
+    "Checkpoints will be saved to",
+    "Load checkpoint from",
+    "Iter(test)",
+    "Epoch(test)",
+)
 
 
 @RUNNERS.register_module()
