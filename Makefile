@@ -19,7 +19,7 @@ test: setup      ## the test suite, which must cover 85 % of the lines (under 15
 	@$(BIN)/python -m pytest --cov --cov-report=
 
 FAST := $(addprefix tests/test_,geometry ops losses datasets evaluation checkpoint visualization) \
-  $(wildcard tests/test_c*.py)
+  tests/test_config.py tests/test_command_line.py tests/test_files.py tests/test_architecture.py
 test-fast: setup ## what takes no network: under two minutes
 	@$(BIN)/python -m pytest $(FAST)
 

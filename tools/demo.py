@@ -118,7 +118,7 @@ def demo(args: argparse.Namespace) -> None:
         f"""
 The data are synthetic: these numbers say how the machinery works, not how HTCL does on KITTI.
 {args.out} has pictures/ (input, prediction and truth of each frame), predictions/ (official .label
-files) and training/ (log, TensorBoard scalars, checkpoint). Next, after `source .venv/bin/activate`:
+files) and training/ (log, TensorBoard scalars, checkpoint). Next, in the environment of .venv:
   python tools/visualization.py {args.out}/results --html    # turn the scene in a browser
   python tools/train.py {CONFIG}    # train on
 docs/data.md says where to put SemanticKITTI; projects/configs/occupancy/semantickitti is for it."""

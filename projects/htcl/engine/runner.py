@@ -25,8 +25,8 @@ from htcl.engine.distributed import set_up_launcher
 from htcl.errors import InvalidValueError, MissingFileError
 from htcl.models.interfaces import required_inputs
 
-# Messages for the log file alone: those that fill a screen, those that every run has, and scores that
-# a table shows.
+# Messages for the log file alone: those that fill a screen or that every run has, and scores that a
+# table shows.
 _FOR_THE_FILE = (
     "Config:\n",
     "System environment:",
@@ -38,6 +38,7 @@ _FOR_THE_FILE = (
     "Checkpoints will be saved to",
     "Load checkpoint from",
     "Iter(test)",
+    "Saving checkpoint at",
     "Epoch(test)",
 )
 

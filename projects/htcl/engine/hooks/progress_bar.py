@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop, Runner
 from tqdm import tqdm
+
+
+class _Lines:
+    """Makes lines of a bar, which otherwise rewrites one line and runs into what is logged."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Writes a state of the bar on a line of its own, but no blanks that would erase one."""
+        if text.strip():
+            self._stream.write(text.strip() + "\n")
+
+    def flush(self) -> None:
+        """Hands on what is written."""
+        self._stream.flush()
 
 
 @HOOKS.register_module()
@@ -22,21 +38,26 @@ class ProgressBarHook(Hook):
 
     priority = "VERY_LOW"
 
-    def __init__(self, file_interval: float = 30.0) -> None:
+    def __init__(self, file_interval: float = 60.0) -> None:
         self.file_interval = file_interval
         self._bars: dict[str, tqdm] = {}
 
     def _open(self, mode: str, total: int, initial: int = 0) -> None:
-        if is_main_process():
-            self._bars[mode] = tqdm(
-                total=total,
-                initial=initial,
-                desc=mode,
-                unit="it",
-                leave=mode != "val",
-                dynamic_ncols=True,
-                mininterval=0.1 if sys.stderr.isatty() else self.file_interval,
-            )
+        if not is_main_process():
+            return
+        interactive = sys.stderr.isatty()
+        self._bars[mode] = tqdm(
+            total=total,
+            initial=initial,
+            desc=mode,
+            unit="it",
+            leave=mode != "val",
+            dynamic_ncols=True,
+            mininterval=0.1 if interactive else self.file_interval,
+            # tqdm's watchdog would redraw after 10 s.
+            maxinterval=max(10.0, self.file_interval),
+            file=sys.stderr if interactive else _Lines(sys.stderr),
+        )
 
     def _advance(self, mode: str) -> None:
         if mode in self._bars:
