@@ -239,8 +239,10 @@ def test_console_and_log_file(cfg, capsys):
     assert "one line of the run" in shown
 
 
-def test_a_schedule_shorter_than_its_warm_up(cfg):
+def test_a_schedule_shorter_than_its_warm_up(cfg, kitti_tree):
     cfg.merge_from_dict({"param_scheduler.1.end": 20})
+    # Schedules look at the length of the data.
+    cfg.train_dataloader.dataset.update(data_root=str(kitti_tree), sequences=("00",))
     runner = build_runner(cfg)
     runner.optim_wrapper = runner.build_optim_wrapper(cfg.optim_wrapper)
     with pytest.raises(InvalidValueError, match=r"param_scheduler: .*begin=50.*end=20"):
