@@ -47,13 +47,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def run(title: str, command: list[str], data: str) -> None:
+def run(title: str, command: list[str], data: str, quiet: bool = False) -> None:
     """Prints and runs one step.
 
     Args:
         title: What the step does.
         command: The command line.
         data: Where the mini configs find their data.
+        quiet: Show no more of the step's output than its progress and errors.
 
     Raises:
         UserError: If the command fails; its own output says why.
@@ -62,7 +63,10 @@ def run(title: str, command: list[str], data: str) -> None:
     print(f"== {title}\n$ {place}{shlex.join(command)}", flush=True)
     program = [sys.executable, *command[1:]] if command[0] == "python" else command
     environment = {**os.environ, DATA_VARIABLE: data}
-    status = subprocess.run(program, cwd=ROOT, check=False, env=environment).returncode
+    shown = subprocess.DEVNULL if quiet else None
+    status = subprocess.run(
+        program, cwd=ROOT, check=False, env=environment, stdout=shown
+    ).returncode
     if status != 0:
         raise UserError(f"step '{title}' failed with status {status}")
 
@@ -105,6 +109,7 @@ def demo(args: argparse.Namespace) -> None:
             "--max-frames", "4",
         ],
         args.data,
+        quiet=True,
     )  # fmt: skip
     run(
         "pictures",
@@ -113,10 +118,10 @@ def demo(args: argparse.Namespace) -> None:
             "--out", f"{args.out}/pictures",
         ],
         args.data,
+        quiet=True,
     )  # fmt: skip
     print(
-        f"""
-The data are synthetic: these numbers say how the machinery works, not how HTCL does on KITTI.
+        f"""The data are synthetic: they show the machinery, not what HTCL does on KITTI.
 {args.out} has pictures/ (input, prediction and truth of each frame), predictions/ (official .label
 files) and training/ (log, TensorBoard scalars, checkpoint). Next, in the environment of .venv:
   python tools/visualization.py {args.out}/results --html    # turn the scene in a browser

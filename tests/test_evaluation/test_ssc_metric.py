@@ -7,13 +7,13 @@ import pytest
 import torch
 from mmdet3d.structures import Det3DDataSample
 from mmengine.evaluator import Evaluator
-from mmengine.registry import METRICS
 from mmengine.structures import BaseDataElement
 
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.datasets.specification import build_specification
 from htcl.errors import InvalidValueError
 from htcl.evaluation import confusion_matrix, ssc_scores
+from htcl.evaluation.ssc_metric import SSCMetric
 from htcl.geometry import VoxelGrid
 
 SPECIFICATION = replace(SEMANTICKITTI, grid=VoxelGrid((0.0, -8.0, -1.0), 1.0, (16, 16, 4)))
@@ -35,7 +35,7 @@ def _sample(seed, labelled=True):
 
 
 def _metric(**kwargs):
-    return METRICS.build({"type": "SSCMetric", "ranges": (8.0,), **kwargs})
+    return SSCMetric(**{"ranges": (8.0,), **kwargs})
 
 
 def test_through_mmengines_evaluator():

@@ -16,7 +16,7 @@ def demo(load_tool, monkeypatch):
     tool = load_tool("demo.py")
     steps = []
 
-    def record(command, cwd, check, env):
+    def record(command, cwd, check, env, stdout):
         assert cwd == tool.ROOT
         assert env["MINI_KITTI_ROOT"] == steps[0][3] if steps else command[3]
         steps.append(command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,10 +38,9 @@ _FOR_THE_FILE = (
     '"HardDiskBackend" is the alias',
     "Checkpoints will be saved to",
     "Load checkpoint from",
-    "Iter(test)",
     "Saving checkpoint at",
-    "Epoch(test)",
 )
+_SCORES = re.compile(r"\w+\(test\) .* mIoU: ")
 
 
 @RUNNERS.register_module()
@@ -116,7 +116,8 @@ class OccupancyRunner(Runner):
 
 
 def _is_for_the_console(record: logging.LogRecord) -> bool:
-    return not record.getMessage().lstrip("\n-").startswith(_FOR_THE_FILE)
+    text = record.getMessage().lstrip("\n-")
+    return not text.startswith(_FOR_THE_FILE) and not _SCORES.match(text)
 
 
 def prepare_loader(loader: dict[str, Any], inputs: frozenset[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any, TextIO
 
@@ -30,33 +31,33 @@ class _Lines:
 
 @HOOKS.register_module()
 class ProgressBarHook(Hook):
-    """Shows a bar on the main process; on a file or pipe it writes a line now and then.
+    """Shows a bar on the main process.
+
+    On a file or pipe it writes a few lines; the logger's say more.
 
     Args:
-        file_interval: Seconds between updates when the output is not a terminal.
+        file_updates: Number of lines when the output is not a terminal.
     """
 
     priority = "VERY_LOW"
 
-    def __init__(self, file_interval: float = 60.0) -> None:
-        self.file_interval = file_interval
+    def __init__(self, file_updates: int = 2) -> None:
+        self.file_updates = file_updates
         self._bars: dict[str, tqdm] = {}
 
     def _open(self, mode: str, total: int, initial: int = 0) -> None:
         if not is_main_process():
             return
-        interactive = sys.stderr.isatty()
+        if sys.stderr.isatty():
+            when: dict[str, Any] = {"dynamic_ncols": True}
+        else:
+            # By steps alone, not by time (tqdm's watchdog too); nothing before the first, and the
+            # last line when the bar is closed.
+            steps = (total - initial) // self.file_updates + 1
+            when = {"miniters": steps, "mininterval": 0, "maxinterval": math.inf, "delay": 1e-9}
+            when["file"] = _Lines(sys.stderr)
         self._bars[mode] = tqdm(
-            total=total,
-            initial=initial,
-            desc=mode,
-            unit="it",
-            leave=mode != "val",
-            dynamic_ncols=True,
-            mininterval=0.1 if interactive else self.file_interval,
-            # tqdm's watchdog would redraw after 10 s.
-            maxinterval=max(10.0, self.file_interval),
-            file=sys.stderr if interactive else _Lines(sys.stderr),
+            total=total, initial=initial, desc=mode, unit="it", leave=mode != "val", **when
         )
 
     def _advance(self, mode: str) -> None:
