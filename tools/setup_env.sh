@@ -50,17 +50,18 @@ if [[ ! -d .venv ]]; then
   if (( free_gb < 12 )); then fail "only ${free_gb} GB free here; the environment needs 12 GB (torch brings its CUDA libraries)"; fi
 fi
 
-echo "setup: making .venv with $("$python" --version) (about 7 GB)."
-echo "setup: the first time, torch is downloaded (about 3 GB) and mmcv is compiled (about 7 minutes on 2 cores);"
-echo "setup: the package cache keeps both for the next clone."
+echo "setup: making .venv with $("$python" --version) (7 GB): the first time 3 GB are downloaded and mmcv is compiled (7 minutes on 2 cores)"
 if [[ ! -x .venv/bin/python ]]; then "$python" -m venv .venv; fi
 uv_pin=$(grep '^uv==' requirements/lock.txt)
 if [[ ! -x .venv/bin/uv ]]; then
   .venv/bin/python -m pip install --quiet --disable-pip-version-check "$uv_pin" || fail "could not install $uv_pin from the package index"
 fi
 export VIRTUAL_ENV="$PWD/.venv"
+# Without a terminal to draw its progress on, uv would list two hundred packages.
+quiet=()
+if [[ ! -t 2 ]]; then quiet=(--quiet); fi
 # Compiled here, once: where Python may not write its caches, every start would compile torch and all others anew.
-.venv/bin/uv pip sync --compile-bytecode requirements/lock.txt || fail "installing requirements/lock.txt failed (the lines above say why); run the command again to go on"
+.venv/bin/uv pip sync "${quiet[@]}" --compile-bytecode requirements/lock.txt || fail "installing requirements/lock.txt failed (the lines above say why); run the command again to go on"
 .venv/bin/uv pip install --quiet --no-deps --no-build-isolation --editable . || fail "installing the htcl package failed"
 echo "$fingerprint" >"$stamp"
 echo "setup: done."

@@ -38,6 +38,7 @@ _FOR_THE_FILE = (
     '"HardDiskBackend" is the alias',
     "Checkpoints will be saved to",
     "Load checkpoint from",
+    "Loads checkpoint by local backend",
     "Saving checkpoint at",
 )
 _SCORES = re.compile(r"\w+\(test\) .* mIoU: ")
