@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from htcl.losses import DepthSupervision
-from htcl.models.scene_features import DepthEstimate
+from htcl.models.interfaces import DepthEstimate
 
 BINS = {"start": 2.0, "stop": 12.0, "step": 1.0}
 

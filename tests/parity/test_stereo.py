@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from reference_operators import disparity_volume, sample_planes
 from sweep_cameras import make_cameras
 
 from htcl.checkpoint.released_depth import RULES
 from htcl.models.depth import StereoDepth
-from htcl.ops.cost_volume import disparity_volume, plane_cost_volume, sample_planes_reference
+from htcl.ops import plane_cost_volume
 
 CAMERA = make_cameras(torch.eye(4)[None], torch.eye(3)[None], (48, 96), pixels="released")
 
@@ -42,7 +43,7 @@ def test_cost_volume(case, assert_parity):
     disparity = stereo.plane_disparities(fixture.in_calib, CAMERA)
     count, sampling = stereo.num_planes, stereo.volume_sampling
     direct = plane_cost_volume(left, right, disparity, count, sampling)
-    two_steps = sample_planes_reference(disparity_volume(left, right, count), disparity, sampling)
+    two_steps = sample_planes(disparity_volume(left, right, count), disparity, sampling)
     step = fixture.meta["subsample_initial_volume"]
     for volume in (direct, two_steps):
         assert_parity(

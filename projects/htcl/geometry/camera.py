@@ -26,9 +26,6 @@ class Camera:
     ``(u d, v d, d) = K3 X + k4``, where ``intrinsics = [K3 | k4]``. KITTI's camera frame is that of
     the rectified grey camera 0, and the fourth column moves to the camera that took the image.
 
-    The pixel rule belongs to the camera, so that everything that meets its images counts pixels
-    alike.
-
     Attributes:
         intrinsics: (*S, 4, 4), camera point -> original pixel; fourth row (0, 0, 0, 1).
         reference_from_camera: (*S, 4, 4) rigid.
@@ -74,26 +71,17 @@ class Camera:
         Raises:
             ValueError: If sizes, rules or shapes differ.
         """
-        first = cameras[0]
-        if any(
-            (c.size, c.pixels, c.shape) != (first.size, first.pixels, first.shape) for c in cameras
-        ):
-            found = sorted({(c.size, c.pixels, tuple(c.shape)) for c in cameras})
+        found = sorted({(c.size, c.pixels, tuple(c.shape)) for c in cameras})
+        if len(found) > 1:
             raise ValueError(f"cameras of different image size, pixel rule or number: {found}")
-        stacked: dict[str, Any] = {
-            name: torch.stack([getattr(c, name) for c in cameras]) for name in _TENSORS
-        }
-        return replace(first, **stacked)
+        stacked: Any = {n: torch.stack([getattr(c, n) for c in cameras]) for n in _TENSORS}
+        return replace(cameras[0], **stacked)
 
     def project(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Projects points into the network image.
+        """Projects points (*S, P, 3) or (P, 3), reference frame (not augmented), metres.
 
-        Args:
-            points: (*S, P, 3) or (P, 3), reference frame (not augmented), metres.
-
-        Returns:
-            Pixels (*S, P, 2) float64 (x, y), meaningless where the depth is not positive, and depth
-            (*S, P) float64, metres.
+        Returns network pixels (*S, P, 2) (x, y), meaningless where the depth is not positive, and
+        depth (*S, P), metres, both float64.
         """
         camera_from_reference = torch.linalg.inv(self.reference_from_camera.double())
         matrix = self.intrinsics.double() @ camera_from_reference
@@ -104,14 +92,9 @@ class Camera:
         return original @ transform[..., :2, :2].mT + transform[..., None, :2, 2], depth
 
     def frustum(self, map_size: tuple[int, int], depths: Tensor) -> Tensor:
-        """Network pixel and depth that every cell of the frustum stands for.
+        """Column, row (network pixels) and depth (metres) of the frustum's cells, (D, h, w, 3).
 
-        Args:
-            map_size: (h, w) of the feature map.
-            depths: (D,) metres.
-
-        Returns:
-            (D, h, w, 3) float64: column, row (pixels), depth (metres).
+        The cells are those of a map (h, w) at the depths (D,) along the optical axis; float64.
         """
         rows, columns = (
             cell_pixels(length, count, self.pixels, depths.device)
@@ -121,23 +104,14 @@ class Camera:
         return torch.stack((column, row, depth), dim=-1)
 
     def unproject(self, map_size: tuple[int, int], depths: Tensor) -> Tensor:
-        """Places the cells of the frustum in space.
+        """Cells of the :meth:`frustum` in space: (*S, D, h, w, 3), metres, augmented frame.
 
-        Everything runs in float64: the matrices are tiny and a rounding error of a coordinate can
-        change the voxel.
-
-        Args:
-            map_size: (h, w) of the feature map.
-            depths: (D,) metres along the optical axis.
-
-        Returns:
-            (*S, D, h, w, 3) float64, metres, augmented reference frame.
+        Everything runs in float64: a rounding error of a coordinate can change the voxel.
         """
         intrinsics = self.intrinsics.double()
         augmented_from_camera = self.augmented_from_camera
-        augmented_from_ray = augmented_from_camera[..., :3, :3] @ torch.linalg.inv(
-            intrinsics[..., :3, :3]
-        )
+        camera_from_ray = torch.linalg.inv(intrinsics[..., :3, :3])
+        augmented_from_ray = augmented_from_camera[..., :3, :3] @ camera_from_ray
         # One affine map of (column * depth, row * depth, depth) does the whole chain.
         linear = augmented_from_ray @ torch.linalg.inv(self.image_transform.double())
         offset = augmented_from_camera[..., :3, 3] - (
@@ -149,26 +123,16 @@ class Camera:
         return points + offset[..., None, None, None, :]
 
     def map_intrinsics(self, map_size: tuple[int, int]) -> Tensor:
-        """Camera matrix of a feature map.
+        """Camera matrix (*S, 4, 4) float64 of a map (h, w) whose cells cover blocks of pixels.
 
-        Args:
-            map_size: Size (h, w) of the map, whose cells cover blocks of network pixels.
-
-        Returns:
-            (*S, 4, 4) float64, takes a camera point in metres to ``(f d, g d, d, 1)`` with cell
-            coordinates f (right), g (down) and depth d.
+        It takes a camera point in metres to ``(f d, g d, d, 1)`` with cell coordinates f (right), g
+        (down) and depth d.
         """
         scale_y, scale_x = (n / pixels for n, pixels in zip(map_size, self.size, strict=True))
         # Cells are the middles of their blocks whatever the rule of the image's own pixels.
-        cell_from_pixel = torch.tensor(
-            [
-                [scale_x, 0, resize_shift(scale_x, "centres")],
-                [0, scale_y, resize_shift(scale_y, "centres")],
-                [0, 0, 1],
-            ],
-            dtype=torch.float64,
-            device=self.intrinsics.device,
-        )
+        shifts = [resize_shift(scale, "centres") for scale in (scale_x, scale_y)]
+        rows = [[scale_x, 0, shifts[0]], [0, scale_y, shifts[1]], [0, 0, 1]]
+        cell_from_pixel = torch.tensor(rows, dtype=torch.float64, device=self.intrinsics.device)
         matrix = self.intrinsics.double().clone()
         matrix[..., :3, :] = cell_from_pixel @ self.image_transform.double() @ matrix[..., :3, :]
         return matrix

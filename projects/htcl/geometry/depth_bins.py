@@ -14,10 +14,7 @@ from htcl.errors import InvalidValueError
 
 @dataclass(frozen=True)
 class DepthBins:
-    """Equidistant depths ``start + i * step`` below ``stop``.
-
-    Every module that speaks of depth gets the same three numbers, so that bin ``i`` means the same
-    distance in the stereo matching, the lifting and the supervision.
+    """Equidistant depths ``start + i * step`` below ``stop``, the same for every module.
 
     Attributes:
         start: Depth of the first bin, metres in front of the camera.

@@ -42,14 +42,8 @@ class ImageTransform:
         """Resizes to the width of the network image and keeps the bottom rows, where the road is.
 
         An image that is too low after the resize gets black rows on top. The released rule rounds
-        the resized size down (a 1241 pixel wide image becomes 1279 wide, because
-        1241 * (1280 / 1241) is below 1280 in floating point), which leaves a black column on the
-        right.
-
-        Args:
-            original: (height, width) of the image, pixels.
-            size: (H, W) of the network image.
-            pixels: The rule of pixel coordinates.
+        the resized size down (1241 pixels become 1279, because 1241 * (1280 / 1241) is below 1280
+        in floating point), which leaves a black column on the right.
 
         Raises:
             InvalidValueError: If a size is not positive, or the rule is unknown.
@@ -79,13 +73,9 @@ class ImageTransform:
         scale_y, scale_x = self.scale or tuple(
             new / old for new, old in zip(self.resized, self.original, strict=True)
         )
-        matrix = np.array(
-            [
-                [scale_x, 0.0, resize_shift(scale_x, self.pixels) - self.left],
-                [0.0, scale_y, resize_shift(scale_y, self.pixels) - self.top],
-                [0.0, 0.0, 1.0],
-            ]
-        )
+        matrix = np.diag((scale_x, scale_y, 1.0))
+        matrix[0, 2] = resize_shift(scale_x, self.pixels) - self.left
+        matrix[1, 2] = resize_shift(scale_y, self.pixels) - self.top
         if self.flipped:
             matrix[0] = -matrix[0]
             matrix[0, 2] += self.size[1] - 1

@@ -32,17 +32,10 @@ def resize_shift(scale: float, rule: PixelRule) -> float:
 def cell_pixels(
     length: int, count: int, rule: PixelRule, device: torch.device | str | None = None
 ) -> Tensor:
-    """Image coordinate that each cell of a feature map stands for, along one axis.
+    """Image coordinate of each of ``count`` cells along an axis of ``length`` pixels, float64.
 
-    Args:
-        length: Size of the image along the axis, pixels.
-        count: Number of cells along the axis.
-        rule: ``centres``: the middle of the block of pixels that a cell covers; ``released``: the
-            cells are spread from the first to the last pixel centre.
-        device: Device of the result.
-
-    Returns:
-        (count,) float64, pixels.
+    ``centres``: the middle of the block of pixels that a cell covers; ``released``: the cells are
+    spread from the first to the last pixel centre.
     """
     if rule == "released":
         return torch.linspace(0, length - 1, count, dtype=torch.float64, device=device)

@@ -8,15 +8,8 @@ import numpy as np
 
 
 def relative_motion(poses: np.ndarray, current: int, frames: Sequence[int]) -> np.ndarray:
-    """Motion from each of some frames to the current one.
+    """Motions (T, 4, 4) from the camera frames at T indices to that at ``current``, float64.
 
-    Args:
-        poses: (N, 4, 4) ``world_from_camera``.
-        current: Index of the current frame.
-        frames: T frame indices.
-
-    Returns:
-        (T, 4, 4) float64 ``current_from_frame``: a static point in camera coordinates at a frame
-        -> at the current frame.
+    ``poses`` (N, 4, 4) are ``world_from_camera``.
     """
     return np.linalg.inv(poses[current]) @ poses[list(frames)]

@@ -59,11 +59,7 @@ class VoxelGrid:
     def from_range(
         cls, point_cloud_range: Sequence[float], voxel_size: float | Sequence[float]
     ) -> VoxelGrid:
-        """Derives the grid that fills a box.
-
-        Args:
-            point_cloud_range: (x_min, y_min, z_min, x_max, y_max, z_max), metres.
-            voxel_size: One edge length, or one an axis, metres.
+        """The grid that fills a box (x_min, y_min, z_min, x_max, y_max, z_max), metres.
 
         Raises:
             InvalidValueError: If the box is not a whole number of voxels.
@@ -83,11 +79,7 @@ class VoxelGrid:
 
     @classmethod
     def build(cls, config: VoxelGrid | Mapping[str, Any]) -> VoxelGrid:
-        """Returns ``config`` itself, or the grid of a mapping.
-
-        Args:
-            config: A grid, or ``point_cloud_range`` and ``voxel_size``, or the attributes.
-        """
+        """Returns a grid itself, or that of ``point_cloud_range, voxel_size`` or the attributes."""
         if isinstance(config, VoxelGrid):
             return config
         if "point_cloud_range" in config:
@@ -125,30 +117,19 @@ class VoxelGrid:
         return (points - np.asarray(self.origin, dtype)) / np.asarray(self.voxel_size, dtype)
 
     def indices(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Finds the voxel of each point.
+        """Voxels of points (N, 3) in the reference frame, metres.
 
-        Args:
-            points: (N, 3) in the reference frame, metres.
-
-        Returns:
-            ``inside`` (N,) bool and ``indices`` (M, 3) int64 of the M points inside, in the order
-            of the points.
+        Returns ``inside`` (N,) bool and ``indices`` (M, 3) int64 of the M points inside, in order.
         """
         index = np.floor(self.to_voxels(points)).astype(np.int64)
         inside = ((index >= 0) & (index < self.shape)).all(axis=1)
         return inside, index[inside]
 
     def flat_index(self, points: Tensor, rounding: IndexRounding = "floor") -> Tensor:
-        """Returns the C-order voxel number of each point, -1 outside of the grid.
+        """C-order voxel numbers (...) int64 of points (..., 3), metres; -1 outside of the grid.
 
-        Args:
-            points: (..., 3) in the reference frame, metres.
-            rounding: ``floor`` is the voxel that contains the point. ``released`` rounds towards
-                zero, so that a layer one voxel thick below each lower face falls into the first
-                voxels too.
-
-        Returns:
-            (...) int64.
+        ``floor`` is the voxel that contains the point. ``released`` rounds towards zero, so that a
+        layer one voxel thick below each lower face falls into the first voxels too.
 
         Raises:
             InvalidValueError: If ``rounding`` is neither of the two.

@@ -39,8 +39,7 @@ class _SumByClass(torch.autograd.Function):
     """Logits and target -> the four sums, one class at a time, so that no mask is kept.
 
     The backward pass includes that of the softmax: with g the gradient in the log-probabilities,
-    that in the logits is g - p * sum_c g, and g is nonzero off the target's class only through
-    ``predicted``.
+    that in the logits is g - p * sum_c g; off the target's class g comes from ``predicted`` alone.
     """
 
     @staticmethod
@@ -51,20 +50,13 @@ class _SumByClass(torch.autograd.Function):
         scored = (target != ignore_index).to(log_probs.dtype)
         on_target = _at_target(log_probs, target, ignore_index)
         prob_on_target = on_target.exp()
-        columns = []
-        for c in range(log_probs.shape[1]):
-            is_class = target == c
-            columns.append(
-                torch.stack(
-                    [
-                        log_probs[:, c].exp().mul_(scored).sum(),
-                        torch.where(is_class, prob_on_target, 0).sum(),
-                        torch.where(is_class, on_target, 0).sum(),
-                    ]
-                )
-            )
-        predicted, matched, log_matched = torch.stack(columns, dim=1).double().unbind(0)
+        sums: list[Tensor] = []
         classes = log_probs.shape[1]
+        for c in range(classes):
+            is_class = target == c
+            sums.append(log_probs[:, c].exp().mul_(scored).sum())
+            sums += [torch.where(is_class, x, 0).sum() for x in (prob_on_target, on_target)]
+        predicted, matched, log_matched = torch.stack(sums).double().view(-1, 3).unbind(1)
         labels = _labels(target, ignore_index, classes).flatten()
         count = torch.bincount(labels, minlength=classes + 1)[:classes].double()
         ctx.save_for_backward(log_probs, target)
@@ -106,15 +98,9 @@ def _at_target(log_probs: Tensor, target: Tensor, ignore_index: int) -> Tensor:
 
 
 def class_sums(logits: Tensor, target: Tensor, ignore_index: int = 255) -> ClassSums:
-    """Sums the softmax of ``logits`` by class, in float32 whatever autocast says.
+    """Sums the softmax of logits (B, C, ...) by class, in float32 whatever autocast says.
 
-    Args:
-        logits: (B, C, ...).
-        target: Class of each voxel (B, ...), any integer dtype.
-        ignore_index: Target value of voxels that are not scored.
-
-    Returns:
-        The sums, attached to the graph of ``logits``.
+    The target (B, ...) has any integer dtype; ``ignore_index`` marks voxels that are not scored.
 
     Raises:
         ValueError: If the shapes do not fit.

@@ -33,8 +33,7 @@ class DepthSupervision(Loss):
             step``. None centres each bin on its own depth, ``start - step / 2`` (1.75 for bins from
             2 m by 0.5 m). The release begins at 2.25, a quarter to three quarters of a metre too
             far.
-        weight: See :class:`Loss`.
-        name: See :class:`Loss`.
+        weight, name: See :class:`Loss`.
     """
 
     on = "depth"
@@ -50,20 +49,14 @@ class DepthSupervision(Loss):
     ) -> None:
         super().__init__(weight, name)
         self.depth_bins = DepthBins.build(depth_bins)
-        self.first_edge = (
-            self.depth_bins.start - self.depth_bins.step / 2 if first_edge is None else first_edge
-        )
+        centred = self.depth_bins.start - self.depth_bins.step / 2
+        self.first_edge = centred if first_edge is None else first_edge
 
     @torch.no_grad()
     def target(self, depth_map: Tensor, map_size: tuple[int, int]) -> Tensor:
-        """Bins of the labelled feature cells.
+        """Bins (M, h, w) int64 of the cells of lidar depth (M, H, W), metres, 0 = no return.
 
-        Args:
-            depth_map: (M, H, W) metres, 0 = no return.
-            map_size: (h, w).
-
-        Returns:
-            (M, h, w) int64 bin, -1 = unlabelled: no return, or the nearest one beyond the bins.
+        -1 is unlabelled: no return, or the nearest one beyond the bins.
 
         Raises:
             InvalidValueError: If a feature cell is no whole number of pixels.
@@ -83,14 +76,10 @@ class DepthSupervision(Loss):
         return torch.where(valid, bins, -1).long()
 
     def forward(self, prob: Tensor, depth_map: Tensor) -> Tensor:
-        """Returns the loss, summed over the bins and averaged over the labelled cells.
+        """Sum over the bins of probabilities (M, D, h, w), mean over the labelled cells.
 
-        Args:
-            prob: (M, D, h, w) probabilities.
-            depth_map: (M, H, W) metres, 0 = no return.
-
-        Returns:
-            A scalar; zero, still a function of ``prob``, if no cell is labelled.
+        The depth map is that of :meth:`target`. Without a labelled cell the loss is zero, still a
+        function of ``prob``.
 
         Raises:
             ValueError: If the shapes do not fit each other.
@@ -103,8 +92,7 @@ class DepthSupervision(Loss):
             )
         target = self.target(depth_map, (rows, columns))
         labelled = target >= 0
-        # Cross entropy of probabilities is not allowed under autocast, and needs the range of
-        # float32.
+        # Cross entropy of probabilities is not allowed under autocast, and needs float32's range.
         with torch.autocast(prob.device.type, enabled=False):
             labelled_prob = prob.float().permute(0, 2, 3, 1)[labelled]
             one_hot = F.one_hot(target[labelled], self.depth_bins.num).to(labelled_prob.dtype)

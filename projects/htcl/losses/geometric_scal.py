@@ -16,8 +16,7 @@ class GeometricScal(Loss):
 
     Args:
         empty_class: Class of empty voxels.
-        weight: See :class:`Loss`.
-        name: See :class:`Loss`.
+        weight, name: See :class:`Loss`.
     """
 
     on = "voxels"
@@ -28,14 +27,10 @@ class GeometricScal(Loss):
         self.empty_class = empty_class
 
     def forward(self, prediction: VoxelPrediction) -> Tensor:
-        """Compares occupied and empty space.
+        """Returns a scalar, float32.
 
-        Args:
-            prediction: Logits and target.
-
-        Returns:
-            Scalar, float32. Without an occupied voxel only the specificity counts, without an empty
-            one only precision and recall, and without a scored one the loss is 0.
+        Without an occupied voxel only the specificity counts, without an empty one only precision
+        and recall, and without a scored one the loss is 0.
         """
         sums = prediction.class_sums
         empty = sums.count[self.empty_class]

@@ -1,7 +1,4 @@
-"""Cross entropy over labelled lidar points.
-
-Shape letters: P point, K class.
-"""
+"""Cross entropy over labelled lidar points."""
 
 from __future__ import annotations
 
@@ -18,8 +15,7 @@ class PointCrossEntropy(Loss):
 
     Args:
         empty_class: Label of points that are not scored: a point is never empty.
-        weight: See :class:`Loss`.
-        name: See :class:`Loss`.
+        weight, name: See :class:`Loss`.
     """
 
     on = "points"
@@ -30,15 +26,7 @@ class PointCrossEntropy(Loss):
         self.empty_class = empty_class
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Averages over the points of the whole batch.
-
-        Args:
-            logits: (P, K).
-            labels: (P,) integer.
-
-        Returns:
-            Scalar, float32; 0, attached to the graph, if no point is scored.
-        """
+        """Logits (P, K), labels (P,) -> float32 scalar; without scored points 0, with a graph."""
         total = F.cross_entropy(
             logits.float(), labels.long(), ignore_index=self.empty_class, reduction="sum"
         )

@@ -19,8 +19,7 @@ class PointLovasz(Loss):
 
     Args:
         empty_class: Label of points that are not scored: a point is never empty.
-        weight: See :class:`Loss`.
-        name: See :class:`Loss`.
+        weight, name: See :class:`Loss`.
     """
 
     on = "points"
@@ -36,17 +35,10 @@ class PointLovasz(Loss):
 
 
 def lovasz_softmax_loss(logits: Tensor, labels: Tensor, ignore_index: int) -> Tensor:
-    """Lovasz-softmax over the classes present.
+    """Lovasz-softmax over the classes present: logits (P, K), labels (P,) -> scalar, float32.
 
-    Berman, Rannen Triki, Blaschko, "The Lovasz-Softmax loss", CVPR 2018.
-
-    Args:
-        logits: (P, K).
-        labels: (P,) integer.
-        ignore_index: Label of what is not scored.
-
-    Returns:
-        Scalar, float32; 0, attached to the graph, if nothing is scored.
+    It is 0, attached to the graph, if nothing is scored. Berman, Rannen Triki, Blaschko, "The
+    Lovasz-Softmax loss", CVPR 2018.
     """
     scored = labels != ignore_index
     logits, labels = logits.float()[scored], labels[scored]

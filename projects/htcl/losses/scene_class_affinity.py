@@ -7,8 +7,7 @@ P_c the summed probability of c and M_c that part of P_c that lies on voxels of 
     precision = M_c / P_c,  recall = M_c / n_c,
     specificity = (n - n_c - (P_c - M_c)) / (n - n_c)
 
-A ratio whose denominator is 0 is undefined and contributes nothing; the released code divides
-anyway and yields NaN.
+A ratio whose denominator is 0 contributes nothing; the released code divides and yields NaN.
 
 Cao, de Charette, "MonoScene: Monocular 3D Semantic Scene Completion", CVPR 2022, section 3.3.
 """

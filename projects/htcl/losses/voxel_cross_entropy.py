@@ -1,12 +1,8 @@
-"""Class-weighted cross entropy over voxels.
-
-Shape letters: K class.
-"""
+"""Class-weighted cross entropy over voxels."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from mmengine.registry import MODELS
@@ -25,12 +21,11 @@ class VoxelCrossEntropy(Loss):
     scored.
 
     Args:
-        num_classes: K.
+        num_classes: Number of classes.
         class_counts: Training voxels of each class; only for weights that follow from them.
         class_weights: ``'inverse_log_frequency'``, the released choice (see
             :func:`inverse_log_frequency`), a list, or None for equal weights.
-        weight: See :class:`Loss`.
-        name: See :class:`Loss`.
+        weight, name: See :class:`Loss`.
 
     Raises:
         InvalidValueError: If the class weights are not as described.
@@ -43,9 +38,7 @@ class VoxelCrossEntropy(Loss):
         self,
         num_classes: int,
         class_counts: Sequence[float] | None = None,
-        class_weights: Literal["inverse_log_frequency"]
-        | Sequence[float]
-        | None = "inverse_log_frequency",
+        class_weights: str | Sequence[float] | None = "inverse_log_frequency",
         weight: float = 1.0,
         name: str | None = None,
     ) -> None:
@@ -79,17 +72,10 @@ class VoxelCrossEntropy(Loss):
 
 
 def inverse_log_frequency(counts: Sequence[float], offset: float = 0.001) -> Tensor:
-    """Class weights 1 / ln(count + offset).
+    """Class weights 1 / ln(count + offset), (K,) float32, from each class's voxels.
 
     The choice of Roldao, de Charette, Verroust-Blondet, "LMSCNet: Lightweight Multiscale 3D
     Semantic Completion", 3DV 2020.
-
-    Args:
-        counts: Number of training voxels of each class; each above 1.
-        offset: Added to each count.
-
-    Returns:
-        Weights (K,), float32.
 
     Raises:
         InvalidValueError: If a count is too small for a positive weight.

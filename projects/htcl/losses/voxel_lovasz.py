@@ -12,10 +12,7 @@ from htcl.losses.voxel_prediction import VoxelPrediction
 
 @MODELS.register_module()
 class VoxelLovasz(Loss):
-    """Lovasz-softmax over the classes present among the scored voxels of the whole batch.
-
-    The released network lists it with weight 0.
-    """
+    """Lovasz-softmax over the classes of the batch's scored voxels; of weight 0 as released."""
 
     on = "voxels"
     default_name = "voxel_lovasz"

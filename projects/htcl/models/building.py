@@ -13,9 +13,13 @@ from htcl.errors import InvalidValueError
 from htcl.geometry import DepthBins
 
 
-def shared_facts(specification: DatasetSpecification, depth_bins: DepthBins) -> dict[str, Any]:
-    """What parts may ask for by the names of their constructor's parameters."""
-    return {
+def build_part(
+    config: Mapping[str, Any] | None, specification: DatasetSpecification, depth_bins: DepthBins
+) -> Any:
+    """Builds a part and hands it the facts that its constructor takes; None stays None."""
+    if config is None:
+        return None
+    facts = {
         "specification": specification,
         "depth_bins": depth_bins,
         "num_classes": specification.num_classes,
@@ -23,12 +27,6 @@ def shared_facts(specification: DatasetSpecification, depth_bins: DepthBins) -> 
         "empty_class": specification.empty_class,
         "class_counts": specification.class_counts,
     }
-
-
-def build_part(config: Mapping[str, Any] | None, facts: Mapping[str, Any]) -> Any:
-    """Builds a part and hands it the facts that its constructor takes; None stays None."""
-    if config is None:
-        return None
     cls = MODELS.get(config["type"])
     taken: Mapping[str, Any] = {} if cls is None else inspect.signature(cls).parameters
     known = {name: value for name, value in facts.items() if name in taken}

@@ -22,11 +22,8 @@ def checkpoint_modules(model: nn.Module, patterns: Sequence[str]) -> None:
     Only a training does so. Numbers, names of weights and classes (for ``isinstance``) stay as
     they are; copies of the model do the same.
 
-    Args:
-        model: The network.
-        patterns: Dotted paths of modules from ``model`` on. Each segment is a shell pattern (``*``,
-            ``?``, ``[1-5]``) for one segment of the path: ``voxel_encoder.stages.*.*`` are all
-            blocks of all stages.
+    The patterns are dotted paths from ``model`` on, each segment a shell pattern (``*``, ``?``,
+    ``[1-5]``) for one segment: ``voxel_encoder.stages.*.*`` are all blocks of all stages.
 
     Raises:
         InvalidValueError: If a pattern matches no module that is called.
@@ -56,15 +53,9 @@ class _Recomputing(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         if not (self.training and torch.is_grad_enabled()):
             return super().forward(*args, **kwargs)
-        # A plain checkpoint runs every batch norm twice a step and so moves its running statistics
-        # twice.
-        return checkpoint(
-            super().forward,
-            *args,
-            use_reentrant=False,
-            context_fn=lambda: (nullcontext(), _frozen_statistics(self)),
-            **kwargs,
-        )
+        # A plain checkpoint moves the running statistics of every batch norm twice a step.
+        kwargs |= {"context_fn": lambda: (nullcontext(), _frozen_statistics(self))}
+        return checkpoint(super().forward, *args, use_reentrant=False, **kwargs)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickles by the module's own class, since the subclass has no name to be found under."""

@@ -17,17 +17,13 @@ from htcl.geometry import Camera
 
 # One length per sample, so these stay lists of tensors.
 RAGGED_KEYS = ("points", "point_labels", "point_uvd")
-# Images that the network sees normalised; the history stays uint8 for the temporal module's own
-# normalisation.
+# Images that the network sees normalised; the temporal module normalises the history itself.
 NORMALISED_KEYS = ("images", "right")
 
 
 @MODELS.register_module()
 class OccupancyDataPreprocessor(BaseDataPreprocessor):
-    """Stacks samples, moves them to the device and normalises the network images.
-
-    The keys, shapes, units and frames of a sample are the data contract of
-    ``docs/data_contract.md``.
+    """Stacks samples of ``docs/data_contract.md`` on the device; normalises the network images.
 
     Args:
         mean: Per-channel mean of the RGB images, in grey values 0..255.
@@ -46,15 +42,10 @@ class OccupancyDataPreprocessor(BaseDataPreprocessor):
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """Collates ``data``.
+        """Collates ``inputs`` to a :class:`~htcl.models.interfaces.Batch`, beside ``data_samples``.
 
-        Args:
-            data: ``inputs`` (a dict of lists, as mmengine's ``pseudo_collate`` makes it, or a list
-                of dicts) and ``data_samples`` (a list, or None).
-            training: Unused; part of mmengine's interface.
-
-        Returns:
-            ``inputs``, a :class:`~htcl.models.interfaces.Batch`, and ``data_samples``.
+        ``inputs`` is a dict of lists, as mmengine's ``pseudo_collate`` makes it, or a list of
+        dicts, ``data_samples`` a list or None. ``training`` is part of mmengine's interface.
 
         Raises:
             ValueError: If the samples of a batch have different shapes or keys.
@@ -84,9 +75,8 @@ def _transpose(samples: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     for index, sample in enumerate(samples):
         if set(sample) != keys:
             raise ValueError(
-                f"sample {index} of the batch has the keys {sorted(sample)}, "
-                f"sample 0 has {sorted(keys)}: "
-                "all samples of a batch must come from the same pipeline"
+                f"sample {index} of the batch has the keys {sorted(sample)}, sample 0 has "
+                f"{sorted(keys)}: all samples of a batch must come from the same pipeline"
             )
     return {key: [sample[key] for sample in samples] for key in samples[0]}
 

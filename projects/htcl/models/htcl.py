@@ -24,13 +24,20 @@ from htcl.datasets.specification import DatasetSpecification, build_specificatio
 from htcl.errors import InvalidValueError
 from htcl.geometry import DepthBins
 from htcl.losses import Loss, VoxelPrediction
-from htcl.models.building import build_part, shared_facts
+from htcl.models.building import build_part
 from htcl.models.checkpointing import checkpoint_modules
-from htcl.models.interfaces import Batch, HistoryFeatures, HistoryInputs, required_inputs
-from htcl.models.scene_features import DepthEstimate, SceneFeatures
+from htcl.models.interfaces import (
+    Batch,
+    DepthEstimate,
+    HistoryFeatures,
+    HistoryInputs,
+    SceneFeatures,
+    required_inputs,
+)
 from htcl.ops import trilinear_resample
 
 Config = Mapping[str, Any]
+Samples = list[Det3DDataSample]
 
 
 @MODELS.register_module()
@@ -60,10 +67,8 @@ class HTCL(Base3DSegmentor):
         temporal_fusion: Merges the temporal voxels into the current ones; needed with ``temporal``.
         point_head: Classes of lidar points, for the losses on points; None trains without.
         unfused_depth_weight: Weight of the depth losses on each distribution that the final one is
-            made from. 0, as released, supervises the final one alone; a short training then learns
-            to do without the stereo branch.
-        auxiliary_weight: Weight of the voxel and point losses on the temporal voxels alone (1 in
-            the released network, 0 for none).
+            made from. With 0, as released, a short training learns to do without the stereo branch.
+        auxiliary_weight: Weight of the voxel and point losses on temporal voxels (released: 1).
         label_stride: The voxel losses see every n-th voxel of the labels along each axis, starting
             at a place that every step chooses at random: n^3 times less work, the same on average.
         checkpointing: Paths of the modules whose activations are computed again in the backward
@@ -107,8 +112,8 @@ class HTCL(Base3DSegmentor):
         _check_pair("stereo", stereo, "depth_fusion", depth_fusion)
         _check_pair("temporal", temporal, "temporal_fusion", temporal_fusion)
         self.specification = build_specification(specification)
-        facts = shared_facts(self.specification, DepthBins.build(depth_bins))
-        build = partial(build_part, facts=facts)
+        bins = DepthBins.build(depth_bins)
+        build = partial(build_part, specification=self.specification, depth_bins=bins)
         # These two may be anybody's classes, whose num_classes means another thing.
         self.img_backbone = MODELS.build(img_backbone)
         self.img_neck = MODELS.build(img_neck)
@@ -142,14 +147,7 @@ class HTCL(Base3DSegmentor):
         return required_inputs(self)
 
     def extract_feat(self, batch_inputs: Batch) -> SceneFeatures:
-        """Images and cameras -> voxel features; the network as a table of contents.
-
-        Args:
-            batch_inputs: The preprocessor's batch.
-
-        Returns:
-            The features for head and losses.
-        """
+        """Images and cameras -> features for head and losses: the network's table of contents."""
         image = self.extract_image(batch_inputs["images"].flatten(0, 1))
         map_size = (image.shape[-2], image.shape[-1])
         index = self.view_transformer.index(batch_inputs["cameras"], map_size)
@@ -169,12 +167,7 @@ class HTCL(Base3DSegmentor):
         return features[0] if isinstance(features, list | tuple) else features
 
     def estimate_depth(self, image: Tensor, batch_inputs: Batch) -> DepthEstimate:
-        """Depth of each image cell, from one camera and, where configured, from two.
-
-        Args:
-            image: Image features (M, C, h, w).
-            batch_inputs: The batch.
-        """
+        """Depth of each cell of the features (M, C, h, w), from one camera or, with stereo, two."""
         camera = batch_inputs["cameras"].flatten()
         depth_logits, context = self.depth_net(image, camera)
         mono = depth_logits.softmax(dim=1)
@@ -193,13 +186,7 @@ class HTCL(Base3DSegmentor):
     def extract_history(
         self, batch_inputs: Batch, map_size: tuple[int, int], index: Any
     ) -> HistoryFeatures | None:
-        """Features of the history, None without a temporal module.
-
-        Args:
-            batch_inputs: The batch.
-            map_size: (h, w) of the image features.
-            index: What the view transformer knows of the geometry.
-        """
+        """Features of the history on maps (h, w), None without a temporal module."""
         if self.temporal is None:
             return None
         motion = batch_inputs.get("current_from_history")
@@ -211,17 +198,10 @@ class HTCL(Base3DSegmentor):
         )
         return self.temporal(inputs, map_size, partial(self.view_transformer.pool, index=index))
 
-    def loss(
-        self, batch_inputs: Batch, batch_data_samples: list[Det3DDataSample]
-    ) -> dict[str, Tensor]:
-        """All training losses.
+    def loss(self, batch_inputs: Batch, batch_data_samples: Samples) -> dict[str, Tensor]:
+        """All training losses by name, those of the temporal voxels alone as ``temporal_...``.
 
-        Args:
-            batch_inputs: The batch, with ``depth_maps`` and points where losses need them.
-            batch_data_samples: Samples with ``gt_voxels``.
-
-        Returns:
-            Losses by name; those of the temporal voxels alone carry the prefix ``temporal_``.
+        The batch has ``depth_maps`` and points where losses need them, the samples ``gt_voxels``.
         """
         features = self.extract_feat(batch_inputs)
         target = _target(batch_data_samples).to(features.voxel.device)
@@ -240,31 +220,18 @@ class HTCL(Base3DSegmentor):
         return losses
 
     def predict_at_labels(self, voxel: Tensor, target: Tensor) -> VoxelPrediction:
-        """Logits at the labelled voxels, or at every ``label_stride``-th of them.
-
-        Args:
-            voxel: Voxel features (B, C, X, Y, Z).
-            target: Classes on the grid of the labels (B, X', Y', Z').
-        """
+        """Logits of voxels (B, C, X, Y, Z) at labels (B, X', Y', Z'), each or each n-th of them."""
         size, stride = target.shape[1:], self.label_stride
         start = torch.randint(stride, (3,)).tolist()
         target = target[(slice(None), *(slice(first, None, stride) for first in start))]
         logits = trilinear_resample(self.head(voxel), size, start, stride)
         return VoxelPrediction(logits, target, self.specification.ignore_index)
 
-    def predict(
-        self, batch_inputs: Batch, batch_data_samples: list[Det3DDataSample]
-    ) -> list[Det3DDataSample]:
-        """Class of every voxel of the output grid.
+    def predict(self, batch_inputs: Batch, batch_data_samples: Samples) -> Samples:
+        """Fills the samples with the class of every voxel of the output grid and returns them.
 
-        Args:
-            batch_inputs: The batch.
-            batch_data_samples: Samples to fill.
-
-        Returns:
-            The samples with ``pred_voxels.semantics`` (uint8, (X, Y, Z)), ``depth_plane`` (float32
-            (N, h, w), metres: the most probable plane) and, with an affinity,
-            ``temporal_affinity`` (float32 (N, h, w): the mean over depth).
+        They get ``pred_voxels.semantics`` (uint8, (X, Y, Z)), ``depth_plane`` (the most probable,
+        metres) and, with an affinity, its mean ``temporal_affinity``, both float32 (N, h, w).
         """
         features = self.extract_feat(batch_inputs)
         semantics = self._logits(features).argmax(dim=1).to(torch.uint8)
@@ -322,7 +289,7 @@ class HTCL(Base3DSegmentor):
         return losses
 
 
-def _target(data_samples: Sequence[Det3DDataSample]) -> Tensor:
+def _target(data_samples: Samples) -> Tensor:
     for sample in data_samples:
         if "gt_voxels" not in sample:
             raise InvalidValueError(

@@ -15,6 +15,9 @@ from torch import Tensor, nn
 
 from htcl.geometry import Camera
 
+# Keeps a depth bin that one witness rules out reachable for another.
+_MIN_PROBABILITY = 1e-4
+
 
 class Batch(TypedDict, total=False):
     """The inputs after the data preprocessor; ``docs/data_contract.md`` has units and frames."""
@@ -69,13 +72,53 @@ class HistoryFeatures:
     Attributes:
         voxel: Voxel features of the history (B, C, X, Y, Z).
         affinity: Agreement of history and present (M, 1, D, h, w), None without such a part.
-        depth_score: Added to the logarithm of the present depth distribution (M, D, h, w), None
-            without such a part.
+        depth_score: To add to the logarithm of the depth distribution (M, D, h, w), or None.
     """
 
     voxel: Tensor
     affinity: Tensor | None
     depth_score: Tensor | None
+
+
+@dataclass(frozen=True)
+class DepthEstimate:
+    """Depth of every image cell.
+
+    Attributes:
+        prob: Probability of each bin (M, D, h, w), by which the features are lifted.
+        context: What is lifted (M, C, h, w).
+        unfused: What ``prob`` was made from, by name, all like it: ``mono`` and ``stereo`` with
+            stereo, ``current`` (without history) if the history corrected it.
+    """
+
+    prob: Tensor
+    context: Tensor
+    unfused: dict[str, Tensor]
+
+    def corrected(self, score: Tensor | None) -> DepthEstimate:
+        """Adds a score (M, D, h, w) to the logarithm of the distribution."""
+        if score is None:
+            return self
+        logits = self.prob.float().clamp_min(_MIN_PROBABILITY).log() + score
+        unfused = {**self.unfused, "current": self.prob}
+        return DepthEstimate(logits.softmax(dim=1), self.context, unfused)
+
+
+@dataclass(frozen=True)
+class SceneFeatures:
+    """What :meth:`HTCL.extract_feat` hands to head and losses.
+
+    Attributes:
+        voxel: Fused voxel features (B, C, X, Y, Z).
+        image: Features (M, C, h, w) of the current images.
+        depth: Their depth.
+        history: Features of the history, None without a temporal module.
+    """
+
+    voxel: Tensor
+    image: Tensor
+    depth: DepthEstimate
+    history: HistoryFeatures | None
 
 
 @runtime_checkable
@@ -125,12 +168,13 @@ class TemporalModule(Protocol):
     num_history: int
 
     def __call__(
-        self,
-        history: HistoryInputs,
-        map_size: tuple[int, int],
-        pool: Callable[[Tensor], Tensor],
+        self, history: HistoryInputs, map_size: tuple[int, int], pool: Callable[[Tensor], Tensor]
     ) -> HistoryFeatures:
-        """Sees the history from the present; ``pool`` brings frustum volumes to voxels."""
+        """Sees the history from the present.
+
+        The current maps have ``map_size`` (h, w). ``pool`` brings frustum features
+        (M, C, D, h, w) to voxels (B, C, X, Y, Z).
+        """
 
 
 @runtime_checkable
@@ -161,14 +205,9 @@ class Part(Protocol):
 
 
 def required_inputs(model: nn.Module | Mapping[str, Any], training: bool = False) -> frozenset[str]:
-    """Unites what the parts of a network need.
+    """Names of the inputs that the parts of a network, or of the config of one, need.
 
-    Args:
-        model: A network, or the config of one, whose parts all name their ``type``.
-        training: Also what only a training needs.
-
-    Returns:
-        Names of inputs, as :class:`Part` describes.
+    Every part of a config names its ``type``. ``training`` adds what only a training needs.
     """
     attributes = ("required_inputs", "training_inputs") if training else ("required_inputs",)
     classes = map(type, model.modules()) if isinstance(model, nn.Module) else _classes(model)
@@ -183,10 +222,9 @@ def required_inputs(model: nn.Module | Mapping[str, Any], training: bool = False
 
 def _classes(config: Any) -> Iterator[type]:
     if isinstance(config, Mapping):
-        if isinstance(config.get("type"), str):
-            cls = MODELS.get(config["type"])
-            if cls is not None:
-                yield cls
+        name = config.get("type")
+        if isinstance(name, str) and (cls := MODELS.get(name)) is not None:
+            yield cls
         for value in config.values():
             yield from _classes(value)
     elif isinstance(config, Sequence) and not isinstance(config, str):

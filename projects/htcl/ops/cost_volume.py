@@ -1,10 +1,8 @@
 """Stereo cost volume on depth planes.
 
-A disparity volume holds, for each whole disparity i, the left features and the right features
-shifted by i columns. The depth planes lie between whole disparities, so a plane is a linear
-interpolation of two shifts. :func:`plane_cost_volume` writes the planes at once, two shifts each;
-:func:`disparity_volume` and :func:`sample_planes_reference` are the definition in two steps, for
-the tests.
+A disparity volume V[:, i] = (left, right shifted by i columns) has a slice for each whole disparity
+i, zero in columns that the shifted view does not reach. The depth planes lie between: that of
+disparity x is (1 - f) V[:, i] + f V[:, i + 1] with i = floor(x), f = x - i, written without V.
 
 Sources: "End-to-End Learning of Geometry and Context for Deep Stereo Regression" (A. Kendall et
 al., ICCV 2017), section 3.2, for the concatenation volume; "Bridging Stereo Geometry and BEV
@@ -23,59 +21,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
 VolumeSampling = Literal["exact", "released"]
-
-
-def disparity_volume(left: Tensor, right: Tensor, num_disparities: int) -> Tensor:
-    """Concatenates left features and shifted right features for each whole disparity.
-
-    Args:
-        left: (B, C, h, w).
-        right: (B, C, h, w).
-        num_disparities: N; disparities 0 .. N - 1 columns.
-
-    Returns:
-        (B, 2 C, N, h, w); columns that the shifted right view does not reach are zero in both
-        halves.
-    """
-    batch, channels, height, width = left.shape
-    volume = left.new_zeros(batch, 2 * channels, num_disparities, height, width)
-    for shift in range(min(num_disparities, width)):
-        volume[:, :channels, shift, :, shift:] = left[..., shift:]
-        volume[:, channels:, shift, :, shift:] = right[..., : width - shift]
-    return volume
-
-
-def sample_planes_reference(
-    volume: Tensor, disparity: Tensor, sampling: VolumeSampling = "exact"
-) -> Tensor:
-    """Samples a disparity volume at fractional disparities, as one ``grid_sample`` a sample.
-
-    The picture that is sampled has the channels as columns and the disparities as rows. Its
-    coordinates are normalised for ``align_corners=True``; sampling them with False, as the released
-    code did under the torch that it pins, reads slightly off the places that were meant, along the
-    channels too.
-
-    Args:
-        volume: (B, 2 C, N, h, w).
-        disparity: (B, P) columns.
-        sampling: ``exact`` is ``align_corners=True``, ``released`` is False.
-
-    Returns:
-        (B, 2 C, P, h, w).
-    """
-    channels, count = volume.shape[1:3]
-    rows = []
-    for sample, shifts in zip(volume, disparity.to(volume.dtype), strict=True):
-        column = torch.linspace(-1, 1, channels, dtype=volume.dtype, device=volume.device)
-        row = shifts * (2 / (count - 1)) - 1
-        grid = torch.stack((column.expand(len(row), -1), row[:, None].expand(-1, channels)), dim=-1)
-        picture = sample.permute(2, 3, 1, 0).flatten(0, 1)[None]  # (1, h w, N, 2 C)
-        planes = F.grid_sample(picture, grid[None], align_corners=sampling == "exact")[0]
-        rows.append(planes.unflatten(0, sample.shape[2:]).permute(3, 2, 0, 1))
-    return torch.stack(rows)
 
 
 def plane_cost_volume(
@@ -85,21 +32,16 @@ def plane_cost_volume(
     num_disparities: int,
     sampling: VolumeSampling = "exact",
 ) -> Tensor:
-    """Builds the cost volume on planes of given disparities.
-
-    Equal to sampling :func:`disparity_volume` with :func:`sample_planes_reference`, in a fraction
-    of time and memory.
+    """Cost volume (B, 2 C, P, h, w) of features (B, C, h, w) on planes of given disparities.
 
     Args:
-        left: (B, C, h, w) features.
-        right: (B, C, h, w) features.
+        left: Features of the left view.
+        right: Features of the right view.
         disparity: (B, P) disparity of each plane, columns of the feature map; not differentiated.
         num_disparities: N; a plane fades to zero beyond the disparities 0 .. N - 1.
-        sampling: ``exact`` samples at the given disparities. ``released`` shifts both the
-            disparities and the channels by up to half a step, see :func:`sample_planes_reference`.
-
-    Returns:
-        (B, 2 C, P, h, w).
+        sampling: ``exact`` samples at the given disparities. ``released`` reads disparities and
+            channels, both normalised for ``align_corners=True``, with False, as the released code
+            does under the torch that it pins: up to half a step beside the place meant.
 
     Raises:
         ValueError: If the two views differ in shape or there are less than two disparities.
@@ -121,10 +63,7 @@ def plane_cost_volume(
 
 
 def _shrunk(coordinate: Tensor, count: int) -> Tensor:
-    """Where ``align_corners=False`` reads a coordinate that was normalised for True.
-
-    The axis has ``count`` samples.
-    """
+    """Where ``align_corners=False`` reads a coordinate normalised for True on ``count`` samples."""
     return coordinate * (count / (count - 1)) - 0.5
 
 

@@ -18,17 +18,10 @@ Behind = Literal["discard", "released"]
 
 
 def released_intrinsics(intrinsics: Tensor, map_size: tuple[int, int]) -> Tensor:
-    """The released camera matrix of a map: pixel intrinsics, multiplied by the size of the map.
+    """The released camera matrix (M, 4, 4) float64: pixel intrinsics times a map's size (h, w).
 
-    The multiplication would be right for intrinsics in units of the image size. With pixels the
-    focal length comes out some hundred times too large, which the released network learned with.
-
-    Args:
-        intrinsics: Camera matrices in pixels of the original image with a fourth row (M, 4, 4).
-        map_size: Size (h, w) of the map.
-
-    Returns:
-        Matrices (M, 4, 4), float64.
+    The product would be right for intrinsics in units of the image size. With those in pixels of
+    the original the focal length is some hundred times too large, which the release learned with.
     """
     height, width = map_size
     # The product is rounded to float32 before it is widened, as the released network does.
@@ -40,7 +33,10 @@ def released_intrinsics(intrinsics: Tensor, map_size: tuple[int, int]) -> Tensor
 def sweep_projection(
     intrinsics: Tensor, source_from_current: Tensor, unproject_offset: bool = True
 ) -> Tensor:
-    """From cells of the current map with depth to cells of the source maps.
+    """From cells of the current map with depth to cells of the source maps: (M, S, 4, 4) float32.
+
+    The matrices take ``(f d, g d, d, 1)`` of the current map, with cell coordinates f (right), g
+    (down) and depth d, to ``(f' d', g' d', d', 1)`` of the source map.
 
     Args:
         intrinsics: Camera matrix of the maps (M, 4, 4), float64.
@@ -48,10 +44,6 @@ def sweep_projection(
         unproject_offset: True inverts the camera matrix as a whole. False, as released, leaves its
             fourth column (the offset of the left colour camera from camera 0) out of the way back
             from the cell to the point, though not out of the projection.
-
-    Returns:
-        Matrices (M, S, 4, 4), float32, that take ``(f d, g d, d, 1)`` of the current map, with cell
-        coordinates f (right), g (down) and depth d, to ``(f' d', g' d', d', 1)`` of the source map.
     """
     inverse = torch.linalg.inv(intrinsics)
     if not unproject_offset:
@@ -64,18 +56,17 @@ def sweep_projection(
 def sweep_grid(
     projection: Tensor, depths: Tensor, map_size: tuple[int, int], behind: Behind = "discard"
 ) -> Tensor:
-    """Where each cell of the current map, at each depth, lies in each source map.
+    """Where each cell of the current map (h, w), at depths (D,) in metres, lies in each source map.
+
+    Returns coordinates (x, y) for ``grid_sample(align_corners=True)``, i.e. -1 and 1 are the
+    centres of the first and the last cell: (M, S, D, h, w, 2), in the precision of ``projection``.
 
     Args:
         projection: Matrices (M, S, 4, 4) from :func:`sweep_projection`.
-        depths: Depth of the planes (D,), metres.
-        map_size: Size (h, w) of current and source maps.
+        depths: Planes.
+        map_size: Size of current and source maps.
         behind: ``discard`` sends points behind a source camera out of view; ``released`` projects
             them through the camera's centre.
-
-    Returns:
-        Coordinates (x, y) for ``grid_sample(align_corners=True)``, i.e. -1 and 1 are the centres of
-        the first and the last cell: (M, S, D, h, w, 2), in the precision of ``projection``.
     """
     height, width = map_size
     rows = torch.arange(height, dtype=projection.dtype, device=projection.device)
@@ -97,34 +88,6 @@ def sweep_grid(
 
 
 def warp(maps: Tensor, grid: Tensor) -> Tensor:
-    """Bilinear samples of maps, zero out of view.
-
-    Args:
-        maps: Maps (M, C, h, w).
-        grid: Coordinates (M, D, h, w, 2) from :func:`sweep_grid`.
-
-    Returns:
-        Samples (M, C, D, h, w).
-    """
-    size = grid.shape[1:4]
-    sampled = F.grid_sample(
-        maps, grid.flatten(1, 2), mode="bilinear", padding_mode="zeros", align_corners=True
-    )
-    return sampled.unflatten(2, size[:2])
-
-
-def plane_sweep_reference(history: Tensor, grid: Tensor) -> Tensor:
-    """Channel mean of the warped history features, computed in this order.
-
-    :class:`~htcl.models.volumes.MeanVolume` takes the mean first, which is the same because
-    sampling is linear, and costs C times less. Tests compare the two.
-
-    Args:
-        history: Features (M, S, C, h, w).
-        grid: Coordinates (M, S, D, h, w, 2).
-
-    Returns:
-        Means (M, S, D, h, w).
-    """
-    warped = warp(history.flatten(0, 1), grid.flatten(0, 1))
-    return warped.mean(dim=1).unflatten(0, history.shape[:2])
+    """Bilinear samples (M, C, D, h, w) of maps at a grid (M, D, h, w, 2), zero out of view."""
+    sampled = F.grid_sample(maps, grid.flatten(1, 2), align_corners=True)
+    return sampled.unflatten(2, grid.shape[1:3])

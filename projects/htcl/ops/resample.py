@@ -13,26 +13,15 @@ from torch.nn import functional as F
 
 
 def trilinear_resample(
-    volume: Tensor,
-    size: Sequence[int],
-    start: Sequence[int] = (0, 0, 0),
-    stride: int = 1,
+    volume: Tensor, size: Sequence[int], start: Sequence[int] = (0, 0, 0), stride: int = 1
 ) -> Tensor:
-    """Trilinear interpolation to a grid, or to a regular part of its voxels only.
+    """Trilinear interpolation of (B, C, X, Y, Z) to (X', Y', Z'), or to a regular part of that.
 
     Equal to ``F.interpolate(volume, size, mode='trilinear', align_corners=False)`` followed by the
     slice ``start::stride`` along each axis, but the voxels that the slice drops are never made.
     Trilinear interpolation is linear along one axis after the other: three products with small
-    matrices, whose gradients are products again and so deterministic on a GPU as well.
-
-    Args:
-        volume: (B, C, X, Y, Z).
-        size: The grid (X', Y', Z').
-        start: First voxel that is made, along each axis.
-        stride: Distance of the voxels that are made.
-
-    Returns:
-        (B, C, ceil((X' - start) / stride), ...), float32 whatever autocast says.
+    matrices, whose gradients are products again and so deterministic on a GPU as well. Returns
+    (B, C, ceil((X' - start) / stride), ...), float32 whatever autocast says.
     """
     volume = volume.float()
     if tuple(volume.shape[2:]) == tuple(size):
@@ -44,8 +33,7 @@ def trilinear_resample(
             for count, new, first in zip(volume.shape[2:], size, start, strict=True)
         )
         planes = along_y @ (volume @ along_z.T)
-        shape = planes.shape[-2:]
-        return (along_x @ planes.flatten(3)).unflatten(3, shape)
+        return (along_x @ planes.flatten(3)).unflatten(3, planes.shape[-2:])
 
 
 def _weights(count: int, size: int, start: int, stride: int, like: Tensor) -> Tensor:

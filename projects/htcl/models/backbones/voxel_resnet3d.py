@@ -9,14 +9,15 @@ Shape letters: B batch, C channel, X Y Z voxel (front, left, up).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from htcl.errors import InvalidValueError
+from htcl.models.layers.hourglass3d import conv_gn_relu_3d
 
 
 class _ResidualBlock(nn.Module):
@@ -24,21 +25,12 @@ class _ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, num_groups: int) -> None:
         super().__init__()
-        layer = {
-            "conv_cfg": {"type": "Conv3d"},
-            "norm_cfg": {"type": "GN", "num_groups": num_groups},
-        }
-        self.conv1 = ConvModule(
-            in_channels, out_channels, kernel_size=3, stride=stride, padding=1, **layer
-        )
-        self.conv2 = ConvModule(
-            out_channels, out_channels, kernel_size=3, padding=1, act_cfg=None, **layer
-        )
+        layer = partial(conv_gn_relu_3d, num_groups=num_groups)
+        self.conv1 = layer(in_channels, out_channels, stride=stride)
+        self.conv2 = layer(out_channels, out_channels, relu=False)
         self.shortcut = None
         if stride != 1 or in_channels != out_channels:
-            self.shortcut = ConvModule(
-                in_channels, out_channels, kernel_size=1, stride=stride, act_cfg=None, **layer
-            )
+            self.shortcut = layer(in_channels, out_channels, 1, stride, relu=False)
         self.activation = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,13 +69,7 @@ class VoxelResNet3D(BaseModule):
                 f"widths {tuple(widths)} and strides {tuple(strides)} have different lengths; "
                 "give one stride for each stage"
             )
-        self.input_proj = ConvModule(
-            in_channels,
-            in_channels,
-            kernel_size=1,
-            conv_cfg={"type": "Conv3d"},
-            norm_cfg={"type": "GN", "num_groups": num_groups},
-        )
+        self.input_proj = conv_gn_relu_3d(in_channels, in_channels, 1, num_groups=num_groups)
         self.stages = nn.ModuleList()
         channels = in_channels
         for width, stage_stride in zip(widths, strides, strict=True):
@@ -95,14 +81,10 @@ class VoxelResNet3D(BaseModule):
             self.stages.append(stage)
 
     def forward(self, voxel: Tensor) -> list[Tensor]:
-        """Encodes a volume.
+        """Features (B, C, X, Y, Z) -> one map per stage.
 
-        Args:
-            voxel: Features (B, C, X, Y, Z).
-
-        Returns:
-            One map per stage; stage i has ``widths[i]`` channels and the grid divided by the
-            product of the first i + 1 strides (rounded up).
+        Stage i has ``widths[i]`` channels and the grid divided by the product of the first i + 1
+        strides (rounded up).
         """
         x = self.input_proj(voxel)
         maps = []

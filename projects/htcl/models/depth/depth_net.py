@@ -22,7 +22,25 @@ from torch.nn import functional as F
 from torchvision.ops import DeformConv2d
 
 from htcl.geometry import Camera, DepthBins
-from htcl.models.depth.camera_vector import CAMERA_VECTOR_LENGTH, camera_vector
+
+CAMERA_VECTOR_LENGTH = 30
+
+
+def camera_vector(camera: Camera) -> Tensor:
+    """Calibration of cameras (M,) as numbers (M, 30) float32, unscaled: focal lengths in pixels.
+
+    The order is: intrinsics fx, fy, cx, cy and fourth column; the upper two rows of the image
+    transform; the rotation of the voxel frame's augmentation (upper 2x2 and the z scale); the
+    extrinsics row by row.
+    """
+    k, p, a = camera.intrinsics, camera.image_transform, camera.augmentation
+    numbers = [
+        *(k[:, row, col] for row, col in ((0, 0), (1, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))),
+        *(p[:, row, col] for row, col in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2))),
+        *(a[:, row, col] for row, col in ((0, 0), (0, 1), (1, 0), (1, 1), (2, 2))),
+        *camera.reference_from_camera[:, :3, :].flatten(1).unbind(1),
+    ]
+    return torch.stack([number.float() for number in numbers], dim=1)
 
 
 class _CameraGate(nn.Module):
@@ -49,17 +67,12 @@ class _AtrousPyramid(nn.Module):
         super().__init__()
         norm = {"type": "BN"}
         self.branches = nn.ModuleList([ConvModule(channels, channels, 1, norm_cfg=norm)])
-        for dilation in dilations:
-            self.branches.append(
-                ConvModule(
-                    channels, channels, 3, padding=dilation, dilation=dilation, norm_cfg=norm
-                )
-            )
-        # One value a channel has no batch statistics when the batch is one image: hence a group
-        # norm here.
-        self.pool = ConvModule(
-            channels, channels, 1, bias=False, norm_cfg={"type": "GN", "num_groups": norm_groups}
-        )
+        for n in dilations:
+            branch = ConvModule(channels, channels, 3, padding=n, dilation=n, norm_cfg=norm)
+            self.branches.append(branch)
+        # A group norm, as one value a channel has no batch statistics in a batch of one image.
+        group_norm = {"type": "GN", "num_groups": norm_groups}
+        self.pool = ConvModule(channels, channels, 1, bias=False, norm_cfg=group_norm)
         self.fuse = ConvModule(channels * (len(self.branches) + 1), channels, 1, norm_cfg=norm)
         self.dropout = nn.Dropout(dropout)
 
@@ -79,8 +92,7 @@ class CameraAwareDepthNet(BaseModule):
         depth_bins: ``start``, ``stop``, ``step`` of the depth axis, metres.
         mid_channels: Width of the network.
         num_blocks: Residual blocks before the atrous pyramid.
-        aspp_dilations: Dilations of the pyramid's 3x3 branches; a 1x1 and a global branch are
-            always there.
+        aspp_dilations: Dilations of the pyramid's 3x3 branches, beside a 1x1 and a global one.
         norm_groups: Groups of every group norm, the one over the camera vector included.
         deform_groups: Channel groups of the deformable convolution's weight.
         dropout: Rate after the pyramid.
@@ -103,20 +115,13 @@ class CameraAwareDepthNet(BaseModule):
         super().__init__(init_cfg)
         self.depth_bins = DepthBins.build(depth_bins)
         self.camera_norm = nn.GroupNorm(norm_groups, CAMERA_VECTOR_LENGTH)
-        self.reduce = ConvModule(
-            in_channels,
-            mid_channels,
-            3,
-            padding=1,
-            bias=True,
-            norm_cfg={"type": "GN", "num_groups": norm_groups},
-        )
+        norm = {"type": "GN", "num_groups": norm_groups}
+        self.reduce = ConvModule(in_channels, mid_channels, 3, padding=1, bias=True, norm_cfg=norm)
         self.context_gate = _CameraGate(mid_channels)
         self.context_conv = nn.Conv2d(mid_channels, context_channels, 1)
         self.depth_gate = _CameraGate(mid_channels)
-        self.depth_blocks = nn.Sequential(
-            *(BasicBlock(mid_channels, mid_channels) for _ in range(num_blocks))
-        )
+        blocks = (BasicBlock(mid_channels, mid_channels) for _ in range(num_blocks))
+        self.depth_blocks = nn.Sequential(*blocks)
         self.aspp = _AtrousPyramid(mid_channels, aspp_dilations, norm_groups, dropout)
         self.deform = DeformConv2d(
             mid_channels, mid_channels, 3, padding=1, groups=deform_groups, bias=False
@@ -132,16 +137,7 @@ class CameraAwareDepthNet(BaseModule):
         self._zero_offsets()
 
     def forward(self, x: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
-        """Predicts depth and context.
-
-        Args:
-            x: (M, C, h, w) image feature.
-            camera: Cameras (M,) of the images.
-
-        Returns:
-            depth_logits (M, D, h, w), before the softmax over D, and context (M, context_channels,
-            h, w).
-        """
+        """Features (M, C, h, w) of cameras (M,) -> logits (M, D, h, w), context (M, C', h, w)."""
         vector = self.camera_norm(camera_vector(camera))
         x = self.reduce(x)
         context = self.context_conv(self.context_gate(x, vector))

@@ -3,8 +3,7 @@
 Sources: "Hierarchical Neural Architecture Search for Deep Stereo Matching" (X. Cheng et al.,
 NeurIPS 2020) for the networks; "Bridging Stereo Geometry and BEV Representation with Reliable
 Mutual Interaction for Semantic Scene Completion" (StereoScene, B. Li et al., IJCAI 2024) for
-matching on depth planes; "Group-wise Correlation Stereo Network" (X. Guo et al., CVPR 2019) for the
-correlation volume.
+matching on depth planes; "Group-wise Correlation Stereo Network" (X. Guo et al., CVPR 2019).
 
 Shape letters: M image, C channel, H W network image, D depth bin, P depth plane, h w feature map of
 the image backbone, h' w' stereo feature map.
@@ -26,7 +25,7 @@ from htcl.geometry import Camera, DepthBins, PixelRule, aligns_corners, cell_pix
 from htcl.geometry.pixels import resize_shift
 from htcl.models.depth.stereo_features import StereoFeatureNet
 from htcl.models.depth.stereo_matching import StereoMatchingNet
-from htcl.ops.cost_volume import VolumeSampling, plane_cost_volume
+from htcl.ops import VolumeSampling, plane_cost_volume
 
 PlaneDepths = Literal["depth_bins", "released"]
 # About two grey levels of a normalised image.
@@ -40,10 +39,8 @@ class StereoDepth(BaseModule):
     A point at depth z has the disparity ``focal_baseline / z`` in original pixels. The camera's
     image transform scales it, then the resize to ``input_size``, then the feature net by 1/3. The
     offsets that these steps add to a column (crop, half pixels) are the same in both views and
-    cancel. Images and costs are resized by the camera's pixel rule.
-
-    No parameter's shape depends on any key but ``base_width``, ``correlation_groups`` and
-    ``patch_volume``.
+    cancel. Images and costs are resized by the camera's pixel rule. Only ``base_width``,
+    ``correlation_groups`` and ``patch_volume`` change the shape of a parameter.
 
     Args:
         depth_bins: ``start``, ``stop``, ``step`` of the depth axis of the result, metres.
@@ -58,19 +55,16 @@ class StereoDepth(BaseModule):
         patch_volume: Config of a :class:`~htcl.models.volumes.PatchVolume`, which adds a channel to
             the volume and knows matches to a fraction of a feature column without learning; its
             stride is that of the features. None does without.
-        plane_depths: ``depth_bins`` spreads the planes over the depth axis so that each bin of the
-            result holds its own depth; ``released`` puts plane k = 1 .. P at k metres whatever the
-            bins mean.
+        plane_depths: ``depth_bins`` spreads the planes over the depth axis so that each bin holds
+            its own depth; ``released`` puts plane k = 1 .. P at k metres whatever the bins mean.
         disparity_scale: ``geometry`` derives the factor from original pixels to feature columns
             from the images; a number is taken as that factor (released: 0.25).
         volume_sampling: ``exact`` samples the disparity volume at the planes' disparities,
-            ``released`` beside them, as the released code does under its own torch 1.10.1, see
-            :func:`~htcl.ops.cost_volume.sample_planes_reference`.
+            ``released`` beside them, see :func:`~htcl.ops.cost_volume.plane_cost_volume`.
         init_cfg: See mmengine.
 
     Raises:
-        InvalidValueError: If a size is no multiple of 24, a key has an unknown value, or the
-            features do not divide into the groups.
+        InvalidValueError: For sizes, values or groups that are not as described.
     """
 
     required_inputs: ClassVar[frozenset[str]] = frozenset({"right"})
@@ -132,17 +126,9 @@ class StereoDepth(BaseModule):
         camera: Camera,
         map_size: tuple[int, int],
     ) -> Tensor:
-        """Estimates the depth distribution of the left view.
+        """Depth distribution (M, D, h, w) of the left views of normalised images (M, 3, H, W).
 
-        Args:
-            left: Normalised images (M, 3, H, W).
-            right: Their right partners, likewise.
-            focal_baseline: (M,) focal length times baseline, original pixels times metres.
-            camera: Cameras (M,) of the left images.
-            map_size: (h, w) of the result.
-
-        Returns:
-            (M, D, h, w), sums to one over D.
+        ``focal_baseline`` (M,) is in original pixels times metres, ``camera`` (M,) the left one.
         """
         views = [self.resize(image, camera.pixels) for image in (left, right)]
         features = [self.features(view) for view in views]
@@ -159,13 +145,7 @@ class StereoDepth(BaseModule):
         return F.interpolate(image, self.input_size, mode="bilinear", align_corners=corners)
 
     def cost_volume(self, left: Tensor, right: Tensor, disparity: Tensor) -> Tensor:
-        """Returns the volume of features (M, C, h', w'), (M, 2 C or groups, P, h', w').
-
-        Args:
-            left: Features of the left view.
-            right: Features of the right view.
-            disparity: (M, P) feature columns.
-        """
+        """Volume (M, 2 C or groups, P, h', w') of features (M, C, h', w') at disparities (M, P)."""
         groups, count, sampling = self.correlation_groups, self.num_planes, self.volume_sampling
         if not groups:
             return plane_cost_volume(left, right, disparity, count, sampling)
@@ -176,18 +156,11 @@ class StereoDepth(BaseModule):
             return (first * second).sum(dim=2)
 
     def correlate_patches(self, left: Tensor, right: Tensor, disparity: Tensor) -> Tensor:
-        """Returns the correlation of patches of resized images (M, 3, H, W), (M, 1, P, h', w').
-
-        Args:
-            left: Left view.
-            right: Right view.
-            disparity: (M, P) feature columns.
-        """
+        """Correlation (M, 1, P, h', w') of patches of resized images at disparities (M, P)."""
         if self.patch_volume is None:
             raise ValueError("this StereoDepth was built without patch_volume")
         planes = self.planes(disparity.device)
-        # In the right view a point at depth z lies disparity * z / z columns further left, and the
-        # product is the same for every plane.
+        # A point at depth z lies product / z pixels further left in the right view, on every plane.
         product = disparity[:, 0] * StereoFeatureNet.stride * planes[0]
         projection = torch.eye(4, device=left.device).repeat(len(left), 1, 1, 1)
         projection[:, 0, 0, 3] = -product.float()
@@ -203,45 +176,23 @@ class StereoDepth(BaseModule):
         return torch.linspace(first, last, self.num_planes, dtype=torch.float64, device=device)
 
     def plane_disparities(self, focal_baseline: Tensor, camera: Camera) -> Tensor:
-        """Returns the disparity of each plane.
-
-        Args:
-            focal_baseline: (M,) original pixels times metres.
-            camera: Cameras (M,) of the left images.
-
-        Returns:
-            (M, P) float64, columns of the stereo feature map.
-        """
-        scale: float | Tensor
-        if isinstance(self.disparity_scale, str):
+        """Disparities (M, P) float64 of the planes, columns of the stereo feature map."""
+        scale: Any = self.disparity_scale
+        if scale == "geometry":
             resize = self._resize_factor(camera, axis=1)
             scale = camera.image_transform[:, 0, 0].double() * (resize / StereoFeatureNet.stride)
-        else:
-            scale = self.disparity_scale
         return (focal_baseline.double() * scale)[:, None] / self.planes(focal_baseline.device)
 
     def distribution(self, cost: Tensor, camera: Camera, map_size: tuple[int, int]) -> Tensor:
-        """Resamples a cost map to the feature cells and depth bins and normalises it over depth.
-
-        Args:
-            cost: (M, 1, P, h', w').
-            camera: Cameras (M,) of the left images.
-            map_size: (h, w) of the result.
-
-        Returns:
-            (M, D, h, w).
-        """
-        cost, count = cost.float(), self.depth_bins.num
-        if camera.pixels == "released":
-            score = -F.interpolate(cost, (count, *map_size), mode="trilinear", align_corners=True)
-        else:
-            score = -F.interpolate(
-                cost, (count, *cost.shape[3:]), mode="trilinear", align_corners=True
-            )
+        """Probabilities (M, D, h, w) of the bins from costs (M, 1, P, h', w') of the planes."""
+        released = camera.pixels == "released"
+        size = (self.depth_bins.num, *(map_size if released else cost.shape[3:]))
+        score = -F.interpolate(cost.float(), size, mode="trilinear", align_corners=True)
+        if not released:
             for axis in (0, 1):
-                pixels = cell_pixels(camera.size[axis], map_size[axis], camera.pixels, cost.device)
+                pixels = cell_pixels(camera.size[axis], map_size[axis], "centres", cost.device)
                 factor = self._resize_factor(camera, axis)
-                resized = pixels * factor + resize_shift(factor, camera.pixels)
+                resized = pixels * factor + resize_shift(factor, "centres")
                 score = _sample_axis(score, resized / StereoFeatureNet.stride, 3 + axis)
         return score.squeeze(1).softmax(dim=1)
 

@@ -41,10 +41,8 @@ class StereoDepthFusion(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         self.residual = residual
-        self.stem = nn.Sequential(
-            conv_gn_relu_3d(2, channels, num_groups=num_groups),
-            conv_gn_relu_3d(channels, channels, num_groups=num_groups),
-        )
+        stem = (conv_gn_relu_3d(n, channels, num_groups=num_groups) for n in (2, channels))
+        self.stem = nn.Sequential(*stem)
         self.hourglasses = nn.ModuleList(Hourglass3D(channels, num_groups) for _ in range(3))
         self.refine = conv_gn_relu_3d(channels, channels, num_groups=num_groups)
         self.head = nn.Conv3d(channels, 1, 3, padding=1)
@@ -53,14 +51,7 @@ class StereoDepthFusion(BaseModule):
                 nn.init.zeros_(parameter)
 
     def forward(self, stereo: Tensor, mono: Tensor) -> Tensor:
-        """Fuses the two.
-
-        Args:
-            stereo: (M, D, h, w) probabilities.
-            mono: (M, D, h, w) probabilities.
-
-        Returns:
-            (M, D, h, w), sums to one over D.
+        """Fuses two distributions (M, D, h, w) to one.
 
         Raises:
             InvalidValueError: If the two differ in shape.

@@ -1,7 +1,6 @@
-"""The 3D matching network of the stereo branch.
+"""The 3D matching network of the stereo branch: the one that the search of X. Cheng et al. found.
 
-Source: "Hierarchical Neural Architecture Search for Deep Stereo Matching" (X. Cheng et al., NeurIPS
-2020): the matching net that the search found.
+Source: see :mod:`htcl.models.layers.search_cells`.
 
 Shape letters: M image, C channel, P depth plane, h w feature map.
 """
@@ -27,11 +26,9 @@ FUSIONS = {4: 1, 8: 4}
 
 
 class StereoMatchingNet(nn.Module):
-    """Turns a cost volume of features into one matching cost a plane and pixel.
+    """Turns a cost volume into one matching cost a plane and pixel.
 
-    Args:
-        in_channels: Channels of the volume.
-        base_width: Unit of all widths; the released network has 8.
+    ``base_width``, the unit of all widths, is 8 in the released network.
     """
 
     # Two halvings must be exactly undone by two doublings on every axis.
@@ -39,15 +36,10 @@ class StereoMatchingNet(nn.Module):
 
     def __init__(self, in_channels: int, base_width: int = 8) -> None:
         super().__init__()
-        stem_channels = 4 * base_width
-        self.stems = nn.ModuleList(
-            [
-                conv_bn_relu(3, in_channels, stem_channels),
-                conv_bn_relu(3, stem_channels, stem_channels),
-            ]
-        )
+        stem = 4 * base_width
+        self.stems = nn.ModuleList(conv_bn_relu(3, n, stem) for n in (in_channels, stem))
         self.cells, self.fusions = nn.ModuleList(), nn.ModuleList()
-        channels = (stem_channels, stem_channels)
+        channels = (stem, stem)
         outputs: list[int] = []
         for number, (width, scale) in enumerate(CELLS):
             self.cells.append(SearchCell(3, channels, width * base_width, MATCHING_CELL, scale))
@@ -61,13 +53,7 @@ class StereoMatchingNet(nn.Module):
         self.head = nn.Conv3d(4 * base_width, 1, 3, padding=1)
 
     def forward(self, volume: Tensor) -> Tensor:
-        """Estimates the matching cost, low where the views match.
-
-        Args:
-            volume: (M, C, P, h, w).
-
-        Returns:
-            (M, 1, P, h, w).
+        """Cost (M, 1, P, h, w) of a volume (M, C, P, h, w), low where the views match.
 
         Raises:
             ValueError: If an axis of the volume is no multiple of 8.

@@ -9,13 +9,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from htcl.datasets.specification import DatasetSpecification, build_specification
 from htcl.errors import InvalidValueError
+from htcl.models.layers.hourglass3d import conv_gn_relu_3d
 
 
 @MODELS.register_module()
@@ -53,17 +53,9 @@ class OccupancyHead(BaseModule):
             )
         self.num_classes = build_specification(specification).num_classes
         self.subvoxels = tuple(subvoxels)
-        self.stem = ConvModule(
-            in_channels,
-            mid_channels,
-            kernel_size=3,
-            padding=1,
-            conv_cfg={"type": "Conv3d"},
-            norm_cfg={"type": "GN", "num_groups": num_groups},
-        )
-        self.classifier = nn.Conv3d(
-            mid_channels, self.num_classes * math.prod(self.subvoxels), kernel_size=1, bias=False
-        )
+        self.stem = conv_gn_relu_3d(in_channels, mid_channels, num_groups=num_groups)
+        channels = self.num_classes * math.prod(self.subvoxels)
+        self.classifier = nn.Conv3d(mid_channels, channels, kernel_size=1, bias=False)
 
     def forward(self, voxel: Tensor) -> Tensor:
         """Voxel features (B, C, X, Y, Z) -> logits (B, K, X sx, Y sy, Z sz)."""

@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from htcl.datasets.specification import DatasetSpecification, build_specification
-from htcl.errors import InvalidValueError
+from htcl.errors import check_choice
 
-# Order of a point's coordinates in grid_sample's (width, height, depth) address. The volume lies as
-# (X, Y, Z) = (depth, height, width).
+# Order of a point's coordinates in grid_sample's address (width, height, depth) = (Z, Y, X).
 SAMPLE_AXES = {"xyz": (2, 1, 0), "released": (0, 1, 2)}
 MIN_DEPTH = 1e-5
 
@@ -55,11 +54,7 @@ class PointHead(BaseModule):
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        if sample_axes not in SAMPLE_AXES:
-            raise InvalidValueError(
-                f"model.point_head.sample_axes={sample_axes!r} is unknown: choose one of "
-                f"{tuple(SAMPLE_AXES)}"
-            )
+        check_choice("model.point_head.sample_axes", sample_axes, tuple(SAMPLE_AXES))
         specification = build_specification(specification)
         self.axes = SAMPLE_AXES[sample_axes]
         low, high = torch.tensor(specification.grid.range, dtype=torch.float32).view(2, 3)
@@ -68,15 +63,10 @@ class PointHead(BaseModule):
         self.register_buffer("low", low, persistent=False)
         self.register_buffer("extent", high - low, persistent=False)
         self.image_proj = nn.Linear(image_channels, voxel_channels)
-        self.mixing = nn.Sequential(
-            nn.Linear(voxel_channels, voxel_channels // 2),
-            nn.ReLU(inplace=True),
-            nn.Linear(voxel_channels // 2, 2),
-        )
+        width, half, classes = voxel_channels, voxel_channels // 2, specification.num_classes
+        self.mixing = nn.Sequential(nn.Linear(width, half), nn.ReLU(True), nn.Linear(half, 2))
         self.classifier = nn.Sequential(
-            nn.Linear(voxel_channels, voxel_channels),
-            nn.GELU(),
-            nn.Linear(voxel_channels, specification.num_classes),
+            nn.Linear(width, width), nn.GELU(), nn.Linear(width, classes)
         )
 
     def forward(
@@ -86,18 +76,11 @@ class PointHead(BaseModule):
         points: Sequence[Tensor],
         point_uvd: Sequence[Tensor],
     ) -> Tensor:
-        """Logits of all points of the batch.
+        """Logits (sum of P, K) of the points; features (B, C, X, Y, Z) and (B, N, C', h, w).
 
-        Args:
-            voxel: Voxel features (B, C, X, Y, Z).
-            image_features: Features of the images (B, N, C', h, w).
-            points: For each sample (P, 3) positions in the voxel grid's frame, metres; further
-                columns are ignored. A sample may have no point.
-            point_uvd: For each sample (N, P, 3): u, v in [-1, 1] across each network image, depth
-                in metres.
-
-        Returns:
-            (sum of P, K), the samples' points one after the other.
+        ``points`` has for each sample (P, 3) positions in the voxel grid's frame, metres, P from 0
+        on; further columns are ignored. ``point_uvd`` has (N, P, 3): u, v in [-1, 1] across each
+        network image, depth in metres.
 
         Raises:
             ValueError: If the batch sizes or the numbers of points differ.
@@ -120,10 +103,7 @@ class PointHead(BaseModule):
         return _sample(volume[None], grid[None])[0]
 
     def _sample_images(self, images: Tensor, uvd: Tensor) -> Tensor:
-        """Bilinear samples (P, C') of one sample's maps (N, C', h, w); zero where no camera sees.
-
-        A point that several cameras see gets the mean of its samples.
-        """
+        """Means (P, C') over the cameras of samples of (N, C', h, w); zero where none sees."""
         uvd = uvd.to(device=images.device, dtype=torch.float32)
         uv = uvd[..., :2]
         seen = (uvd[..., 2] > MIN_DEPTH) & (uv.abs() < 1).all(dim=2)
@@ -134,12 +114,8 @@ class PointHead(BaseModule):
     def _check(
         voxel: Tensor, images: Tensor, points: Sequence[Tensor], uvd: Sequence[Tensor]
     ) -> None:
-        sizes = {
-            "voxel": len(voxel),
-            "image_features": len(images),
-            "points": len(points),
-            "point_uvd": len(uvd),
-        }
+        names = ("voxel", "image_features", "points", "point_uvd")
+        sizes = dict(zip(names, map(len, (voxel, images, points, uvd)), strict=True))
         if len(set(sizes.values())) != 1:
             raise ValueError(f"the point head got batches of different sizes: {sizes}")
         for index, (xyz, projected) in enumerate(zip(points, uvd, strict=True)):

@@ -22,12 +22,8 @@ class DeformableConv3d(nn.Conv3d):
 
     Channels ``2n`` and ``2n+1`` of the offsets are the H and W offset of tap
     ``n = (kd*k + kh)*k + kw``, in cells. Samples are bilinear, with zeros outside the map. The
-    offset convolution starts at zero, so that an untrained layer is an ordinary convolution.
-
-    Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-        kernel_size: Odd kernel size, the same on all axes.
+    offset convolution starts at zero, so that an untrained layer is an ordinary convolution. The
+    kernel size is odd, the same on all axes.
 
     Raises:
         ValueError: If ``kernel_size`` is even.
@@ -51,15 +47,7 @@ class DeformableConv3d(nn.Conv3d):
         return self.sample(volume, self.conv_offset(volume))
 
     def sample(self, volume: Tensor, offsets: Tensor) -> Tensor:
-        """The convolution with given offsets.
-
-        Args:
-            volume: Input (B,C,D,H,W).
-            offsets: Offsets in cells (B,2*k^3,D,H,W), channel order as in the class description.
-
-        Returns:
-            Output (B,O,D,H,W), in float32.
-        """
+        """The convolution with offsets (B,2*k^3,D,H,W) in cells; (B,O,D,H,W), in float32."""
         with torch.autocast(volume.device.type, enabled=False):
             sampler = self._sample_on_cpu if volume.device.type == "cpu" else self._sample
             return sampler(volume.float(), offsets.float())

@@ -3,8 +3,7 @@
 Guo et al., "Group-wise Correlation Stereo Network" (CVPR 2019), section 3.3, describe the block;
 HTCL uses it with group normalisation.
 
-Shape letters: B batch, C channel, X Y Z the three axes of any volume (a cost volume's D H W as well
-as voxels).
+Shape letters: B batch, C channel, X Y Z the axes of any volume (cost volume D H W, voxels).
 """
 
 from __future__ import annotations
@@ -20,18 +19,11 @@ def conv_gn_relu_3d(
     kernel_size: int = 3,
     stride: int = 1,
     num_groups: int = 2,
+    relu: bool = True,
 ) -> ConvModule:
-    """Bias-free size-preserving (stride 1) 3D convolution, group normalisation, ReLU.
+    """Bias-free size-preserving (stride 1) 3D convolution, group normalisation, perhaps ReLU.
 
-    Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output, a multiple of ``num_groups``.
-        kernel_size: Odd kernel size, the same on all axes.
-        stride: Stride, the same on all axes.
-        num_groups: Groups of the normalisation.
-
-    Returns:
-        A module whose parameters are called ``conv.weight``, ``gn.weight`` and ``gn.bias``.
+    The kernel size is odd. The parameters are ``conv.weight``, ``gn.weight`` and ``gn.bias``.
     """
     return ConvModule(
         in_channels,
@@ -41,21 +33,8 @@ def conv_gn_relu_3d(
         padding=kernel_size // 2,
         conv_cfg={"type": "Conv3d"},
         norm_cfg={"type": "GN", "num_groups": num_groups},
+        act_cfg={"type": "ReLU"} if relu else None,
     )
-
-
-class _SkipConv(ConvModule):
-    """Point-wise projection of a skip connection, without activation."""
-
-    def __init__(self, channels: int, num_groups: int) -> None:
-        super().__init__(
-            channels,
-            channels,
-            1,
-            conv_cfg={"type": "Conv3d"},
-            norm_cfg={"type": "GN", "num_groups": num_groups},
-            act_cfg=None,
-        )
 
 
 class _Upsample(nn.Module):
@@ -63,9 +42,7 @@ class _Upsample(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv = nn.ConvTranspose3d(
-            in_channels, out_channels, 3, stride=2, padding=1, bias=False
-        )
+        self.conv = nn.ConvTranspose3d(in_channels, out_channels, 3, 2, padding=1, bias=False)
         self.bn = nn.BatchNorm3d(out_channels)
 
     def forward(self, volume: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -76,12 +53,8 @@ class _Upsample(nn.Module):
 class Hourglass3D(nn.Module):
     """Two strided reductions and two transposed convolutions with projected skip connections.
 
-    Only the transposed convolutions are batch-normalised; everything else has group normalisation.
-    Every size of the volume is allowed.
-
-    Args:
-        channels: Channels of input and output; the inner levels have two and four times as many.
-        num_groups: Groups of the group normalisations.
+    The inner levels have two and four times the ``channels`` of input and output. Group norms are
+    everywhere but behind the transposed convolutions, which have batch norms. Any size is allowed.
     """
 
     def __init__(self, channels: int, num_groups: int = 2) -> None:
@@ -92,9 +65,9 @@ class Hourglass3D(nn.Module):
         self.down2 = conv_gn_relu_3d(c2, c4, stride=2, num_groups=num_groups)
         self.mix2 = conv_gn_relu_3d(c4, c4, num_groups=num_groups)
         self.up2 = _Upsample(c4, c2)
-        self.skip2 = _SkipConv(c2, num_groups)
+        self.skip2 = conv_gn_relu_3d(c2, c2, 1, num_groups=num_groups, relu=False)
         self.up1 = _Upsample(c2, c1)
-        self.skip1 = _SkipConv(c1, num_groups)
+        self.skip1 = conv_gn_relu_3d(c1, c1, 1, num_groups=num_groups, relu=False)
 
     def forward(self, volume: Tensor) -> Tensor:
         """Maps a volume (B,C,X,Y,Z) to one of the same shape."""

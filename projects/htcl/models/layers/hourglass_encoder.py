@@ -15,8 +15,7 @@ from htcl.models.layers.hourglass3d import Hourglass3D, conv_gn_relu_3d
 class HourglassEncoder(nn.Module):
     """Convolution to few channels, hourglass, convolution, linear projection.
 
-    HTCL uses it twice in its temporal branch: on the refined frustum volume before it is splatted,
-    and on the voxels after that.
+    The temporal branch has one for the frustum volume and one for the voxels.
 
     Args:
         in_channels: Channels of the input.

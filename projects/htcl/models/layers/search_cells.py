@@ -1,11 +1,9 @@
 """Cells of the searched stereo networks, in two and three dimensions.
 
 Source: "Hierarchical Neural Architecture Search for Deep Stereo Matching" (X. Cheng et al., NeurIPS
-2020), section 3; the architectures that the search found are data here (:class:`CellGraph` and the
-scale sequences of the two networks).
+2020), section 3; the architectures that it found are data here (:class:`CellGraph`, scales).
 
-Shape letters: B batch, C channel, D plane, h w feature map; maps are (B, C, h, w) or (B, C, D, h,
-w).
+Shape letters: B batch, C channel, D plane, h w map; maps are (B, C, h, w) or (B, C, D, h, w).
 """
 
 from __future__ import annotations
@@ -22,11 +20,8 @@ class CellGraph(NamedTuple):
     """The wiring of a cell: three nodes, each the sum of two branches.
 
     Branches ``2 k`` and ``2 k + 1`` feed node ``k``. States are numbered: 0 the projected input
-    before the previous one, 1 the projected previous input, 2 + k node ``k``.
-
-    Attributes:
-        sources: State that each branch reads.
-        identity: Branches that pass their state on unchanged; the others convolve.
+    before the previous one, 1 the projected previous input, 2 + k node ``k``. Each branch reads the
+    state ``sources`` names; those of ``identity`` pass it on unchanged, the others convolve.
     """
 
     sources: tuple[int, ...]
@@ -38,11 +33,7 @@ MATCHING_CELL = CellGraph(sources=(0, 1, 1, 2, 1, 3), identity=frozenset())
 
 
 def conv_bn_relu(
-    dims: int,
-    in_channels: int,
-    out_channels: int,
-    kernel_size: int = 3,
-    stride: int = 1,
+    dims: int, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1
 ) -> ConvModule:
     """Builds a size-keeping (stride 1) bias-free convolution, batch norm and ReLU."""
     return ConvModule(
@@ -105,9 +96,7 @@ class SearchCell(nn.Module):
         prev_prev = resize(prev_prev, tuple(prev.shape[2:]))
         states = [self.project_prev_prev(prev_prev), self.project_prev(prev)]
         for first in range(0, len(self.branches), 2):
-            one, two = (
-                self.branches[branch](states[self.graph.sources[branch]])
-                for branch in (first, first + 1)
-            )
+            pair = (first, first + 1)
+            one, two = (self.branches[n](states[self.graph.sources[n]]) for n in pair)
             states.append(one + two)
         return torch.cat(states[1:], dim=1)

@@ -28,13 +28,12 @@ class TemporalVoxelAttention(BaseModule):
 
         context[d, e] = sum_n k[d, n] v[e, n],    out[e, n] = sum_d context[d, e] q[d, n]
 
-    A 1x1x1 convolution brings ``out`` back to C channels, and one normalisation over the whole
-    volume (one group) follows.
+    A 1x1x1 convolution brings ``out`` back to C channels; normalisation in one group follows.
 
-    :meth:`attention` is that formula. :meth:`forward` gets the same numbers without any C-channel
-    temporary: the mean and the variance of a linear map's output follow from the mean and the
-    covariance of its few inputs, so normalisation, affine part and gate fold into the weight of
-    the last convolution, whose product is added to the voxels in one operation.
+    :meth:`forward` gets these numbers without any C-channel temporary: the mean and the variance of
+    a linear map's output follow from the mean and the covariance of its few inputs, so
+    normalisation, affine part and gate fold into the weight of the last convolution, whose product
+    is added to the voxels in one operation.
 
     The history reaches ``out`` only through ``context``, a few numbers that are the same for the
     whole scene: what the history says about one place is lost. ``pointwise`` adds the temporal
@@ -46,8 +45,7 @@ class TemporalVoxelAttention(BaseModule):
         head_channels: Channels of each head.
         gate_init: Initial value of the gate, a single learned number. At the released 0 the
             history has no influence until training opens the gate.
-        pointwise: Also adds each temporal voxel to the current voxel of its place. False, as
-            released.
+        pointwise: Also adds each temporal voxel to the current one of its place (released: False).
         init_cfg: mmengine weight initialisation.
     """
 
@@ -66,8 +64,7 @@ class TemporalVoxelAttention(BaseModule):
         self.head_channels = head_channels
         self.to_q = nn.Conv3d(channels, inner, kernel_size=1, bias=False)
         # Three thirds: the first would be queries of the temporal voxels, which nothing reads. The
-        # weight keeps its place so that released checkpoints fit; only keys and values are
-        # computed.
+        # weight keeps its place so that released checkpoints fit, but is not computed with.
         self.to_qkv = nn.Conv3d(channels, 3 * inner, kernel_size=1, bias=False)
         self.to_out = nn.Conv3d(inner, channels, kernel_size=1)
         self.norm = nn.GroupNorm(1, channels)
@@ -78,14 +75,7 @@ class TemporalVoxelAttention(BaseModule):
             nn.init.zeros_(self.pointwise.weight)
 
     def forward(self, voxel: Tensor, temporal_voxel: Tensor) -> Tensor:
-        """Adds the gated attention and, if configured, the temporal voxels place by place.
-
-        Args:
-            voxel: Current voxels (B, C, X, Y, Z).
-            temporal_voxel: Temporal voxels of the same shape.
-
-        Returns:
-            (B, C, X, Y, Z), in the dtype of ``voxel``.
+        """Current and temporal voxels (B, C, X, Y, Z) -> their fusion in the dtype of the first.
 
         Raises:
             InvalidValueError: If the two shapes differ.
@@ -96,28 +86,12 @@ class TemporalVoxelAttention(BaseModule):
             # A common factor moves from the weight to `out`, so that neither leaves the range of
             # a 16-bit float; it cancels, so it needs no gradient.
             scale = out.detach().abs().amax(dim=(1, 2), keepdim=True).clamp_min(1e-20)
-            fused = torch.baddbmm(
-                voxel.flatten(2),
-                (weight * scale).to(voxel.dtype),
-                (out / scale).to(voxel.dtype),
-            )
+            factors = [x.to(voxel.dtype) for x in (weight * scale, out / scale)]
+            fused = torch.baddbmm(voxel.flatten(2), *factors)
             # In place: the sum is fresh and its own backward pass does not read it.
             fused += bias.to(voxel.dtype).unsqueeze(2)
         fused = fused.view_as(voxel)
         return fused if self.pointwise is None else fused + self.pointwise(temporal_voxel)
-
-    def attention(self, voxel: Tensor, temporal_voxel: Tensor) -> Tensor:
-        """The attention term before the gate, computed plainly; the reference of :meth:`forward`.
-
-        Args:
-            voxel: Current voxels (B, C, X, Y, Z).
-            temporal_voxel: Temporal voxels of the same shape.
-
-        Returns:
-            (B, C, X, Y, Z).
-        """
-        out = self._heads(voxel, temporal_voxel)
-        return self.norm(self.to_out(out.unflatten(2, voxel.shape[2:])))
 
     def _heads(self, voxel: Tensor, temporal_voxel: Tensor) -> Tensor:
         """Returns the attended values (B, num_heads * head_channels, N) in float32."""
@@ -143,13 +117,8 @@ class TemporalVoxelAttention(BaseModule):
         """Output convolution, normalisation and gate as one linear map of ``out``.
 
         With y[c, n] = W[c] out[n] + b[c], the mean of y is that of m[c] = W[c] mean(out) + b[c],
-        and its variance is mean_c((m[c] - mean)^2) + mean_c(W[c] Cov(out) W[c]^T).
-
-        Args:
-            out: Attended values (B, I, N), float32.
-
-        Returns:
-            Weight (B, C, I) and bias (B, C).
+        and its variance is mean_c((m[c] - mean)^2) + mean_c(W[c] Cov(out) W[c]^T). From ``out``
+        (B, I, N), float32, follow weight (B, C, I) and bias (B, C).
         """
         weight, bias = self.to_out.weight.flatten(1).float(), self.to_out.bias  # (C, I), (C,)
         assert bias is not None  # torch's type allows convolutions without

@@ -1,7 +1,6 @@
 """Upsamples the maps of a voxel encoder to one grid and concatenates them.
 
-The 3D form of the neck of Yan, Mao, Li, "SECOND: Sparsely Embedded Convolutional Detection",
-Sensors 2018.
+The 3D neck of Yan, Mao, Li, "SECOND: Sparsely Embedded Convolutional Detection", Sensors 2018.
 
 Shape letters: B batch, C channel, X Y Z voxel.
 """
@@ -27,8 +26,7 @@ class VoxelFPN(BaseModule):
     Args:
         in_channels: Channels of each input map.
         out_channels: Channels of each map after its transposed convolution.
-        upsample_strides: Upsampling factor of each map; also its kernel size, so that the
-            convolution's windows do not overlap.
+        upsample_strides: Upsampling factor of each map, also the kernel size: windows are disjoint.
         num_groups: Groups of every group normalisation.
         init_cfg: mmengine weight initialisation.
 
@@ -51,26 +49,14 @@ class VoxelFPN(BaseModule):
                 "have different lengths; give one factor for each map"
             )
         self.upsample_strides = tuple(upsample_strides)
+        norm = {"type": "GN", "num_groups": num_groups}
         self.levels = nn.ModuleList(
-            ConvModule(
-                channels,
-                out_channels,
-                kernel_size=stride,
-                stride=stride,
-                conv_cfg={"type": "deconv3d"},
-                norm_cfg={"type": "GN", "num_groups": num_groups},
-            )
-            for channels, stride in zip(in_channels, upsample_strides, strict=True)
+            ConvModule(n, out_channels, s, s, conv_cfg={"type": "deconv3d"}, norm_cfg=norm)
+            for n, s in zip(in_channels, upsample_strides, strict=True)
         )
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Merges the maps.
-
-        Args:
-            maps: One map (B, C_i, X_i, Y_i, Z_i) for each level.
-
-        Returns:
-            (B, len(maps) * out_channels, X, Y, Z) on the common grid.
+        """Maps (B, C_i, X_i, Y_i, Z_i) -> (B, len(maps) * out_channels, X, Y, Z).
 
         Raises:
             InvalidValueError: If the number of maps is wrong or the upsampled grids differ.

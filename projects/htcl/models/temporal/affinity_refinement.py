@@ -1,7 +1,6 @@
 """Refinement of the warped history by deformable sampling.
 
-Li et al., "Hierarchical Temporal Context Learning for Camera-based Semantic Scene Completion" (ECCV
-2024), section on affinity-based dynamic refinement.
+Li et al., HTCL (ECCV 2024), section on affinity-based dynamic refinement.
 
 Shape letters: M image, C channel, D depth bin, h w feature map.
 """
@@ -31,11 +30,7 @@ class AffinityRefinement(nn.Module):
     """
 
     def __init__(
-        self,
-        channels: int,
-        hidden_channels: int = 8,
-        num_levels: int = 3,
-        deformable: bool = True,
+        self, channels: int, hidden_channels: int = 8, num_levels: int = 3, deformable: bool = True
     ) -> None:
         super().__init__()
         widths = [channels] + [hidden_channels] * num_levels

@@ -22,17 +22,9 @@ class EgoPose(nn.Module):
     def forward(
         self, current: Tensor, history: Tensor, current_from_history: Tensor | None
     ) -> Tensor:
-        """Motion between camera frames.
+        """Takes motions (M, T-1, 4, 4), camera frame of each earlier frame -> current one, metres.
 
-        Args:
-            current: Current images (M, 3, H, W); unused.
-            history: Earlier images (M, T-1, 3, H, W), only counted.
-            current_from_history: Rigid motions (M, T-1, 4, 4) from the camera frame of each earlier
-                frame to the current one, metres.
-
-        Returns:
-            Matrices (M, T-1, 4, 4) that take a point in the current camera frame to each history
-            camera frame, float32.
+        Returns their inverses, float32. Of the images, the history (M, T-1, 3, H, W) is counted.
 
         Raises:
             InvalidValueError: If there are no poses, or another number of them than of frames.

@@ -32,8 +32,6 @@ class MatchingResNet(ResNet):
             ``dict(type='Pretrained', checkpoint='torchvision://resnet18')``.
     """
 
-    stride = 4
-
     def __init__(
         self,
         channels: int = 64,
@@ -66,19 +64,11 @@ class MatchingResNet(ResNet):
         return self
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Features of every frame.
-
-        Args:
-            frames: RGB frames (M, T, 3, H, W) in 0..1.
-
-        Returns:
-            Features (M, T, C, H/4, W/4).
-        """
+        """RGB frames (M, T, 3, H, W) in 0..1 -> features (M, T, C, H/4, W/4)."""
         frames = (frames - self.mean) / self.std
         if self.training and not (self.joint_statistics or self.norm_eval):
             return torch.stack([self._single(frame) for frame in frames.unbind(dim=1)], dim=1)
-        features = self._single(frames.flatten(0, 1))
-        return features.unflatten(0, frames.shape[:2])
+        return self._single(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
     def _single(self, images: Tensor) -> Tensor:
         return super().forward(images)[0]

@@ -1,8 +1,7 @@
 """How well the history at each depth agrees with the pattern of the current frame.
 
-Li et al., "Hierarchical Temporal Context Learning for Camera-based Semantic Scene Completion" (ECCV
-2024), section on cross-frame pattern affinity: scale-aware isolation (one dilation for each scale)
-and multi-group contexts (independent learners for the scales).
+Li et al., HTCL (ECCV 2024), section on cross-frame pattern affinity: scale-aware isolation (one
+dilation for each scale) and multi-group contexts (independent learners for the scales).
 
 Shape letters: M image, C channel, S scale, D depth bin, h w feature map.
 """
@@ -27,15 +26,13 @@ class PatternAffinity(nn.Module):
     Args:
         context_channels: Channels of the current frame's features.
         volume_channels: Channels of the warped history volume.
-        dilations: Dilation of the context learner of each scale. ``(1, 2, 4)`` as released; equal
-            dilations do without scale isolation.
+        dilations: Dilation of each scale's learner, released (1, 2, 4); equal ones isolate nothing.
         independent_learners: True, as released: each scale has its own weights. False: all scales
             share one learner (no multi-group contexts).
         eps: Lower bound of the norms in the cosine.
 
     Raises:
-        InvalidValueError: If the settings leave fewer than two different contexts, between which no
-            pattern could form.
+        InvalidValueError: If fewer than two contexts differ: no pattern could form.
     """
 
     def __init__(
@@ -66,14 +63,9 @@ class PatternAffinity(nn.Module):
         )
 
     def forward(self, current: Tensor, warped: Tensor) -> Tensor:
-        """Affinity of every cell and depth.
+        """Affinity (M, 1, D, h, w) in [-1, 1], float32, of features and warped history.
 
-        Args:
-            current: Features of the current frame (M, C, h, w).
-            warped: Warped history (M, C', D, h, w).
-
-        Returns:
-            Affinity in [-1, 1] (M, 1, D, h, w), float32.
+        The current frame's features are (M, C, h, w), the warped history (M, C', D, h, w).
         """
         current = self.current_patterns(current).float()[:, :, None]
         warped = self.warped_patterns(warped).float()
@@ -84,13 +76,11 @@ class PatternAffinity(nn.Module):
 
     def current_patterns(self, current: Tensor) -> Tensor:
         """Context of the current frame at each scale: (M, C, h, w) -> (M, S, h, w)."""
-        return torch.cat(
-            [
-                F.conv2d(current, conv.weight, conv.bias, padding=dilation, dilation=dilation)
-                for conv, dilation in self._scales(self.current_context)
-            ],
-            dim=1,
-        )
+        patterns = [
+            F.conv2d(current, conv.weight, conv.bias, padding=dilation, dilation=dilation)
+            for conv, dilation in self._scales(self.current_context)
+        ]
+        return torch.cat(patterns, dim=1)
 
     def warped_patterns(self, warped: Tensor) -> Tensor:
         """Context of the history at each scale: (M, C', D, h, w) -> (M, S, D, h, w)."""

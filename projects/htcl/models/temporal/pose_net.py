@@ -18,14 +18,7 @@ from torch import Tensor, nn
 
 
 def rotation_from_axis_angle(axis_angle: Tensor) -> Tensor:
-    """Rotation matrices by the formula of Rodrigues.
-
-    Args:
-        axis_angle: Rotation axes times angles in radians (N, 3).
-
-    Returns:
-        Rotations (N, 3, 3).
-    """
+    """Rotations (N, 3, 3) from axes times angles in radians (N, 3), by the formula of Rodrigues."""
     angle = axis_angle.norm(dim=1, keepdim=True)
     # The small constant keeps the axis finite at zero angle, where it does not matter.
     x, y, z = (axis_angle / (angle + 1e-7)).unbind(dim=1)
@@ -39,14 +32,9 @@ def rotation_from_axis_angle(axis_angle: Tensor) -> Tensor:
 
 
 def inverse_motion(axis_angle: Tensor, translation: Tensor) -> Tensor:
-    """The inverse of the rigid motion x -> R x + t.
+    """The inverses (N, 4, 4) of rigid motions x -> R x + t, i.e. x -> R^T (x - t).
 
-    Args:
-        axis_angle: Rotation R as axis times angle in radians (N, 3).
-        translation: Translation t in metres (N, 3).
-
-    Returns:
-        Matrices (N, 4, 4) of x -> R^T (x - t).
+    R is given as axis times angle in radians (N, 3), the translation t in metres (N, 3).
     """
     rotation = rotation_from_axis_angle(axis_angle).transpose(1, 2)
     top = torch.cat([rotation, -rotation @ translation[:, :, None]], dim=2)
@@ -65,8 +53,7 @@ class PoseNet(BaseModule):
 
     Args:
         channels: Channels of the decoder.
-        trainable: True lets the losses of the whole network train it. False freezes its parameters
-            and computes no gradients.
+        trainable: Whether the network's losses train it; else it is frozen, without gradients.
         norm_eval: Keeps the batch norms on their running statistics while training.
         output_scale: Multiplies the decoder's output, so that motions start small.
         mean: Subtracted from the images, whose range is 0..1.
@@ -90,11 +77,7 @@ class PoseNet(BaseModule):
         self.output_scale = output_scale
         self.mean, self.std = mean, std
         self.encoder = ResNet(
-            depth=18,
-            in_channels=6,
-            out_indices=(3,),
-            norm_eval=norm_eval,
-            zero_init_residual=False,
+            18, in_channels=6, out_indices=(3,), norm_eval=norm_eval, zero_init_residual=False
         )
         self.decoder = nn.Sequential(
             nn.Conv2d(512, channels, 1),
@@ -113,17 +96,7 @@ class PoseNet(BaseModule):
     def forward(
         self, current: Tensor, history: Tensor, current_from_history: Tensor | None = None
     ) -> Tensor:
-        """Motion between camera frames.
-
-        Args:
-            current: Current RGB images (M, 3, H, W) in 0..1; H and W are at least 32.
-            history: Earlier RGB images (M, T-1, 3, H, W) in 0..1.
-            current_from_history: Unused; part of the interface of pose sources.
-
-        Returns:
-            Matrices (M, T-1, 4, 4) that take a point in the current camera frame to each history
-            camera frame, float32.
-        """
+        """As :mod:`htcl.models.temporal` says, float32; H and W are at least 32, motions unused."""
         pairs = torch.cat([history, current[:, None].expand_as(history)], dim=2)
         pairs = (pairs - self.mean) / self.std
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):

@@ -1,7 +1,4 @@
-"""The temporal branch: from a clip of frames to voxel features of the history.
-
-Li et al., "Hierarchical Temporal Context Learning for Camera-based Semantic Scene Completion" (ECCV
-2024).
+"""The temporal branch of HTCL (ECCV 2024): from a clip to voxel features of the history.
 
 Shape letters: M image, B batch, T frame, C channel, G channel of the matching volume for each
 frame, h w image feature map, D depth bin, X Y Z voxel.
@@ -22,19 +19,11 @@ from torch.nn import functional as F
 from htcl.errors import InvalidValueError, check_choice
 from htcl.geometry import Camera, DepthBins, aligns_corners
 from htcl.models.interfaces import HistoryFeatures, HistoryInputs
-from htcl.ops.plane_sweep import Behind, released_intrinsics, sweep_projection
+from htcl.ops import Behind, released_intrinsics, sweep_projection
 
 Config = Mapping[str, Any]
 Intrinsics = Literal["feature", "released"]
 SweepMap = Literal["matching", "output"]
-
-_MATCHING: Config = MappingProxyType({"type": "MatchingResNet"})
-_POSE: Config = MappingProxyType({"type": "EgoPose"})
-_VOLUME: Config = MappingProxyType({"type": "MeanVolume"})
-_AFFINITY: Config = MappingProxyType({"type": "PatternAffinity"})
-_REFINEMENT: Config = MappingProxyType({"type": "AffinityRefinement"})
-_PRE_HOURGLASS: Config = MappingProxyType({"type": "HourglassEncoder", "out_channels": 64})
-_VOXEL_HOURGLASS: Config = MappingProxyType({"type": "HourglassEncoder", "out_channels": 384})
 
 
 @MODELS.register_module()
@@ -47,8 +36,7 @@ class TemporalContext(BaseModule):
     Args:
         depth_bins: ``start``, ``stop``, ``step`` of the depth axis, metres.
         num_history: Number of history frames, T-1.
-        matching: Config of the matching features; not built if neither volume nor affinity needs
-            any, and may be None then.
+        matching: Config of the matching features; where nothing needs any, not built, perhaps None.
         pose: Config of the source of motion: ``EgoPose`` for poses of the data set, or ``PoseNet``.
         volume: Config of the matching volume, see :mod:`htcl.models.volumes`.
         affinity: Config of the pattern affinity; None does without affinity weights.
@@ -57,23 +45,19 @@ class TemporalContext(BaseModule):
             distribution that lifts the image features; None: it reaches the voxels alone.
         pre_hourglass: Config of the encoder of the frustum volume.
         voxel_hourglass: Config of the encoder of the voxels.
-        intrinsics: ``feature``: the camera matrices of the swept maps; ``released``: see
-            :func:`~htcl.ops.plane_sweep.released_intrinsics`.
-        sweep_range: First and last depth of the swept planes, evenly spaced, metres. None sweeps
-            the range of the depth bins, on which the volume is pooled afterwards; the release
-            sweeps (0, 112).
+        intrinsics: ``feature``: those of the swept maps; ``released``: see
+            :func:`~htcl.ops.released_intrinsics`.
+        sweep_range: First and last depth of the swept planes, evenly spaced, metres. None is the
+            range of the depth bins, on which the volume is pooled later; the release has (0, 112).
         num_planes: Number of swept planes; None for as many as there are bins. Otherwise the volume
             is resized along depth, first plane to first bin and last to last.
-        sweep_map: Where features are swept: ``matching`` at their own stride, and the volume is
-            resized after that; ``output``: the features are resized first, which costs four times
-            less at an output stride of 8.
-        behind: What becomes of points behind a history camera, see
-            :func:`~htcl.ops.plane_sweep.sweep_grid`.
+        sweep_map: ``matching`` sweeps features at their own stride, then resizes the volume;
+            ``output`` resizes the features first: four times cheaper at an output stride of 8.
+        behind: What becomes of points behind a history camera, see :func:`~htcl.ops.sweep_grid`.
         init_cfg: mmengine weight initialisation.
 
     Raises:
-        InvalidValueError: For unknown names, an impossible number or depth axis, or a part that is
-            missing.
+        InvalidValueError: For unknown names, impossible numbers or depths, or a missing part.
     """
 
     required_inputs: ClassVar[frozenset[str]] = frozenset({"history"})
@@ -83,14 +67,16 @@ class TemporalContext(BaseModule):
         self,
         depth_bins: DepthBins | Mapping[str, float],
         num_history: int = 3,
-        matching: Config | None = _MATCHING,
-        pose: Config = _POSE,
-        volume: Config = _VOLUME,
-        affinity: Config | None = _AFFINITY,
-        refinement: Config = _REFINEMENT,
+        matching: Config | None = MappingProxyType({"type": "MatchingResNet"}),
+        pose: Config = MappingProxyType({"type": "EgoPose"}),
+        volume: Config = MappingProxyType({"type": "MeanVolume"}),
+        affinity: Config | None = MappingProxyType({"type": "PatternAffinity"}),
+        refinement: Config = MappingProxyType({"type": "AffinityRefinement"}),
         depth_score: Config | None = None,
-        pre_hourglass: Config = _PRE_HOURGLASS,
-        voxel_hourglass: Config = _VOXEL_HOURGLASS,
+        pre_hourglass: Config = MappingProxyType({"type": "HourglassEncoder", "out_channels": 64}),
+        voxel_hourglass: Config = MappingProxyType(
+            {"type": "HourglassEncoder", "out_channels": 384}
+        ),
         intrinsics: Intrinsics = "feature",
         sweep_range: Sequence[float] | None = None,
         num_planes: int | None = None,
@@ -128,36 +114,18 @@ class TemporalContext(BaseModule):
                 )
             self.matching = _build(matching)
         self.pose = _build(pose)
-        self.affinity = None
-        if affinity is not None:
-            self.affinity = _build(
-                affinity, context_channels=self.matching.channels, volume_channels=channels
-            )
+        width = getattr(self.matching, "channels", None)
+        self.affinity = _build(affinity, context_channels=width, volume_channels=channels)
         self.refinement = _build(refinement, channels=channels)
         self.pre_hourglass = _build(pre_hourglass, in_channels=channels)
-        features = self.pre_hourglass.out_channels
-        self.voxel_hourglass = _build(voxel_hourglass, in_channels=features)
-        self.depth_score = None
-        if depth_score is not None:
-            self.depth_score = _build(
-                depth_score, volume_channels=channels, feature_channels=features
-            )
+        width = self.pre_hourglass.out_channels
+        self.voxel_hourglass = _build(voxel_hourglass, in_channels=width)
+        self.depth_score = _build(depth_score, volume_channels=channels, feature_channels=width)
 
     def forward(
-        self,
-        history: HistoryInputs,
-        map_size: tuple[int, int],
-        pool: Callable[[Tensor], Tensor],
+        self, history: HistoryInputs, map_size: tuple[int, int], pool: Callable[[Tensor], Tensor]
     ) -> HistoryFeatures:
-        """Features of the history.
-
-        Args:
-            history: Frames, cameras and motions of M images.
-            map_size: Size (h, w) of the image feature map.
-            pool: Brings frustum features (M, C, D, h, w) to voxels (B, C, X, Y, Z).
-
-        Returns:
-            Voxel features (B, C', X, Y, Z), affinity (M, 1, D, h, w) and depth score (M, D, h, w).
+        """Features of the history, see :class:`~htcl.models.interfaces.TemporalModule`.
 
         Raises:
             InvalidValueError: If the number of frames is not ``num_history``.
@@ -175,18 +143,10 @@ class TemporalContext(BaseModule):
     def warp_history(
         self, history: HistoryInputs, map_size: tuple[int, int]
     ) -> tuple[Tensor | None, Tensor]:
-        """Sees the history at every depth of the current view.
+        """Sees the history at every depth of the current view; raises as :meth:`forward`.
 
-        Args:
-            history: As in :meth:`forward`.
-            map_size: As in :meth:`forward`.
-
-        Returns:
-            Features of the current frame (M, C, h, w), None without matching features, and the
-            matching volume (M, (T-1) * G, D, h, w), frame-major.
-
-        Raises:
-            InvalidValueError: If the number of frames is not ``num_history``.
+        Returns features of the current frame (M, C, h, w), None without matching features, and the
+        matching volume (M, (T-1) * G, D, h, w), frame-major.
         """
         if history.images.shape[1] != self.num_history:
             raise InvalidValueError(
@@ -231,6 +191,6 @@ def _resize(maps: Tensor, size: tuple[int, int], camera: Camera) -> Tensor:
     return F.interpolate(maps, size, mode="bilinear", align_corners=aligns_corners(camera.pixels))
 
 
-def _build(config: Config, **derived: Any) -> Any:
-    """Builds a part whose channel counts follow from the others'."""
-    return MODELS.build({**config, **derived})
+def _build(config: Config | None, **derived: Any) -> Any:
+    """Builds a part whose channel counts follow from the others'; None stays None."""
+    return None if config is None else MODELS.build({**config, **derived})

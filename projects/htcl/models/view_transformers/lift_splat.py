@@ -1,8 +1,7 @@
 """Lift-splat: image features and depth distributions -> voxel features.
 
 Source: "Lift, Splat, Shoot: Encoding Images from Arbitrary Camera Rigs by Implicitly Unprojecting
-to 3D" (J. Philion, S. Fidler, ECCV 2020), sections 3.1 and 3.2, on a 3D grid instead of a
-bird's-eye view.
+to 3D" (J. Philion, S. Fidler, ECCV 2020), sections 3.1 and 3.2, here on a 3D grid.
 
 Shape letters: B batch, N camera, M = B * N image, C channel, D depth bin, h w feature map, X Y Z
 voxel.
@@ -28,9 +27,6 @@ from htcl.ops import SplatIndex, build_splat_index, lift_splat, pool_cells
 @MODELS.register_module()
 class LiftSplat(BaseModule):
     """Moves features from the frusta of all cameras to one voxel grid. It has no parameters.
-
-    One forward pass computes the geometry once, ``index = lift_splat.index(cameras, map_size)``,
-    and uses it for every volume of the frusta.
 
     Args:
         specification: Its grid gives the box that the voxels fill.
@@ -59,15 +55,7 @@ class LiftSplat(BaseModule):
 
     @torch.no_grad()
     def index(self, cameras: Camera, map_size: tuple[int, int]) -> SplatIndex:
-        """Finds the voxel of every frustum cell.
-
-        Args:
-            cameras: (B, N).
-            map_size: (h, w) of the image features.
-
-        Returns:
-            The geometry for :meth:`splat` and :meth:`pool`.
-        """
+        """The voxel of every cell of the frusta of cameras (B, N) with maps (h, w)."""
         depths = self.depth_bins.values(cameras.intrinsics.device, torch.float64)
         points = cameras.unproject(map_size, depths)
         return build_splat_index(self.grid.flat_index(points, self.index_rounding), self.grid.shape)

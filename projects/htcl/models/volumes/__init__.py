@@ -1,8 +1,4 @@
-"""Matching volumes: what a view and other views have in common at each depth.
-
-The history and the stereo pair can both be matched by them. Papers and formulas are with each
-class.
-"""
+"""Matching volumes: what a view and others (history, stereo partner) have in common at a depth."""
 
 from htcl.models.volumes.correlation_volume import CorrelationVolume
 from htcl.models.volumes.depth_score import DepthScore

@@ -14,15 +14,14 @@ from torch.nn import functional as F
 
 from htcl.errors import InvalidValueError
 from htcl.models.volumes.sweep_volume import SweepVolume
-from htcl.ops.plane_sweep import Behind, sweep_grid, warp
+from htcl.ops import Behind, sweep_grid, warp
 
 
 @MODELS.register_module()
 class CorrelationVolume(SweepVolume):
     """Cosine between current and warped features in each channel group; 0 out of view.
 
-    Every channel's mean over the map is taken away first: features that follow a ReLU are all alike
-    without that.
+    Each channel's mean over the map is taken away first: features behind a ReLU are all alike else.
 
     Args:
         num_groups: Channel groups, which divide the channels of the features.
@@ -38,29 +37,22 @@ class CorrelationVolume(SweepVolume):
         self.depth_chunk = depth_chunk
         self.cosine = _WarpedCosine()
 
-    def forward(
-        self,
-        current: Tensor,
-        sources: Tensor,
-        projection: Tensor,
-        depths: Tensor,
-        behind: Behind = "discard",
+    def _sweep(
+        self, current: Tensor, sources: Tensor, projection: Tensor, depths: Tensor, behind: Behind
     ) -> Tensor:
-        """Sweeps all planes; see :class:`SweepVolume`."""
         count, channels, height, width = sources.shape[1:]
         if channels % self.channels:
             raise InvalidValueError(
                 f"CorrelationVolume(num_groups={self.channels}): {channels} matching channels do "
                 "not divide into so many groups; choose a divisor"
             )
-        with torch.autocast(current.device.type, enabled=False):
-            grid = sweep_grid(projection.float(), depths.float(), (height, width), behind)
-            grouped = _centred(current.float()).unflatten(1, (self.channels, -1))
-            direction = F.normalize(grouped, dim=2, eps=1e-6).repeat_interleave(count, dim=0)
-            centred = _centred(sources.float().flatten(0, 1))
-            chunks = grid.flatten(0, 1).split(self.depth_chunk or len(depths), dim=1)
-            planes = [self.cosine(direction, centred, chunk) for chunk in chunks]
-            return torch.cat(planes, dim=2).unflatten(0, (-1, count)).flatten(1, 2)
+        grid = sweep_grid(projection, depths, (height, width), behind)
+        grouped = _centred(current).unflatten(1, (self.channels, -1))
+        direction = F.normalize(grouped, dim=2, eps=1e-6).repeat_interleave(count, dim=0)
+        centred = _centred(sources.flatten(0, 1))
+        chunks = grid.flatten(0, 1).split(self.depth_chunk or len(depths), dim=1)
+        planes = [self.cosine(direction, centred, chunk) for chunk in chunks]
+        return torch.cat(planes, dim=2).unflatten(0, (-1, count)).flatten(1, 2)
 
 
 class _WarpedCosine(nn.Module):

@@ -34,14 +34,6 @@ class DepthScore(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, volume: Tensor, features: Tensor) -> Tensor:
-        """Scores every depth.
-
-        Args:
-            volume: Matching volume (M, C, D, h, w).
-            features: Features (M, C', D, h, w).
-
-        Returns:
-            (M, D, h, w), float32.
-        """
+        """Matching volume (M, C, D, h, w), features (M, C', D, h, w) -> (M, D, h, w), float32."""
         agreement = torch.einsum("mcdhw,c->mdhw", volume, self.SCALE * self.gain)
         return agreement.float() + self.volume(features).squeeze(1).float()

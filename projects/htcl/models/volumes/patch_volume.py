@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from htcl.errors import InvalidValueError
 from htcl.models.volumes.sweep_volume import SweepVolume
-from htcl.ops.plane_sweep import Behind, sweep_grid, warp
+from htcl.ops import Behind, sweep_grid, warp
 
 
 @MODELS.register_module()
@@ -50,15 +50,9 @@ class PatchVolume(SweepVolume):
         self.noise = noise
         self.depth_chunk = depth_chunk
 
-    def forward(
-        self,
-        current: Tensor,
-        sources: Tensor,
-        projection: Tensor,
-        depths: Tensor,
-        behind: Behind = "discard",
+    def _sweep(
+        self, current: Tensor, sources: Tensor, projection: Tensor, depths: Tensor, behind: Behind
     ) -> Tensor:
-        """Sweeps all planes; see :class:`SweepVolume`."""
         height, width = current.shape[-2:]
         if height % self.stride or width % self.stride:
             raise InvalidValueError(
@@ -66,16 +60,15 @@ class PatchVolume(SweepVolume):
                 f"{self.stride}: choose an input_size that is a multiple of it"
             )
         count = sources.shape[1]
-        with torch.autocast(current.device.type, enabled=False):
-            grey = current.float().mean(dim=1).repeat_interleave(count, dim=0)[:, None]
-            other = sources.float().mean(dim=2).flatten(0, 1)[:, None]
-            mean = self._patch_mean(grey)
-            deviation = self._deviation(grey, mean)
-            planes = []
-            for chunk in depths.float().split(self.depth_chunk or len(depths)):
-                grid = sweep_grid(projection.float(), chunk, (height, width), behind)
-                planes.append(self._correlate(grey, mean, deviation, other, grid.flatten(0, 1)))
-            return torch.cat(planes, dim=1).unflatten(0, (-1, count))
+        grey = current.mean(dim=1).repeat_interleave(count, dim=0)[:, None]
+        other = sources.mean(dim=2).flatten(0, 1)[:, None]
+        mean = self._patch_mean(grey)
+        deviation = self._deviation(grey, mean)
+        planes = []
+        for chunk in depths.split(self.depth_chunk or len(depths)):
+            grid = sweep_grid(projection, chunk, (height, width), behind)
+            planes.append(self._correlate(grey, mean, deviation, other, grid.flatten(0, 1)))
+        return torch.cat(planes, dim=1).unflatten(0, (-1, count))
 
     def _correlate(
         self, grey: Tensor, mean: Tensor, deviation: Tensor, other: Tensor, grid: Tensor
@@ -96,10 +89,5 @@ class PatchVolume(SweepVolume):
 
     def _patch_mean(self, maps: Tensor) -> Tensor:
         """Mean over each cell's patch: (M,C,H,W) -> (M,C,h,w)."""
-        return F.avg_pool2d(
-            maps,
-            self.stride + 2 * self.margin,
-            self.stride,
-            self.margin,
-            count_include_pad=False,
-        )
+        kernel = self.stride + 2 * self.margin
+        return F.avg_pool2d(maps, kernel, self.stride, self.margin, count_include_pad=False)

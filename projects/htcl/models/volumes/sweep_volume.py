@@ -9,9 +9,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
-from htcl.ops.plane_sweep import Behind
+from htcl.ops import Behind
 
 
 class SweepVolume(nn.Module, ABC):
@@ -25,7 +26,6 @@ class SweepVolume(nn.Module, ABC):
     source: ClassVar[Literal["features", "images"]]
     channels: int = 1
 
-    @abstractmethod
     def forward(
         self,
         current: Tensor,
@@ -34,19 +34,24 @@ class SweepVolume(nn.Module, ABC):
         depths: Tensor,
         behind: Behind = "discard",
     ) -> Tensor:
-        """Sweeps all planes.
+        """Sweeps all planes: (M, S * G, D, h, w), source-major, float32.
 
         Args:
             current: Features or images of the current view (M, C, H, W).
             sources: Those of the source views (M, S, C, H, W).
-            projection: Matrices (M, S, 4, 4) of :func:`~htcl.ops.plane_sweep.sweep_projection` for
-                maps of this size.
+            projection: Matrices (M, S, 4, 4) of :func:`~htcl.ops.sweep_projection` for these maps.
             depths: Depths of the planes along the optical axis (D,), metres.
-            behind: See :func:`~htcl.ops.plane_sweep.sweep_grid`.
-
-        Returns:
-            Volume (M, S * G, D, h, w), source-major, float32.
+            behind: See :func:`~htcl.ops.sweep_grid`.
 
         Raises:
             InvalidValueError: If the volume's settings do not suit the sizes.
         """
+        maps = (current.float(), sources.float(), projection.float(), depths.float())
+        with torch.autocast(current.device.type, enabled=False):
+            return self._sweep(*maps, behind)
+
+    @abstractmethod
+    def _sweep(
+        self, current: Tensor, sources: Tensor, projection: Tensor, depths: Tensor, behind: Behind
+    ) -> Tensor:
+        """The volume of float32 tensors, without autocast."""
