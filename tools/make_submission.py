@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from htcl.command_line import add_cfg_options, run_tool, tool_parser
-from htcl.errors import InvalidValueError, MissingFileError
+from htcl.errors import InvalidValueError, MissingFileError, listed
 from htcl.files import atomic_write
 
 if TYPE_CHECKING:
@@ -217,16 +217,13 @@ def check(
     """Checks an archive and says what is wrong with it; returns whether it is sound."""
     from tqdm import tqdm
 
-    from htcl.evaluation.submission import MAX_LISTED, check_submission
+    from htcl.evaluation.submission import check_submission
 
     with tqdm(desc="checking", unit="frame", total=_total(frames)) as bar:
         problems = check_submission(path, specification, frames, sequences, on_frame=bar.update)
         checked = bar.n
-    for problem in problems[:MAX_LISTED]:
-        print(f"  {problem}", file=sys.stderr)
-    if len(problems) > MAX_LISTED:
-        print(f"  ... and {len(problems) - MAX_LISTED} more", file=sys.stderr)
     if problems:
+        print(listed(problems).removeprefix("\n"), file=sys.stderr)
         print(f"make_submission: {path} would be refused ({len(problems)})", file=sys.stderr)
     else:
         unsure = "" if frames is not None else "; not compared with the data's frames: no CONFIG"

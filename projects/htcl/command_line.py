@@ -30,12 +30,7 @@ def tool_parser(text: str | None) -> argparse.ArgumentParser:
 
 
 def add_cfg_options(parser: argparse.ArgumentParser, example: str) -> None:
-    """Adds ``--cfg-options``; its words are read later, by :func:`htcl.config.load_config`.
-
-    Args:
-        parser: The tool's parser.
-        example: One override that makes sense for the tool.
-    """
+    """Adds ``--cfg-options``, words for :func:`htcl.config.load_config`, with a tool's example."""
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -78,11 +73,8 @@ def run_tool(
 
     Args:
         name: What the line begins with.
-        function: The tool's work; what it returns is the exit status, None is 0.
+        function: The tool's work; it returns the exit status, None is 0.
         args: Its arguments.
-
-    Returns:
-        The exit status.
     """
     try:
         return function(args) or 0

@@ -32,11 +32,7 @@ def load_config(
 
     Args:
         path: A Python config.
-        cfg_options: Overrides: the words ``KEY=VALUE`` of ``--cfg-options``, or values by dotted
-            key.
-
-    Returns:
-        The config.
+        cfg_options: Overrides: the words ``KEY=VALUE`` of ``--cfg-options``, or values by key.
 
     Raises:
         MissingFileError: If the file does not exist.
@@ -78,11 +74,7 @@ def _override(cfg: Config, key: str, value: Any) -> None:
 
 
 def parse_options(words: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
-    """Values by dotted key of ``KEY=VALUE`` words, read by the rules of mmengine.
-
-    Raises:
-        InvalidValueError: If the brackets of a value do not match.
-    """
+    """Values by dotted key of ``KEY=VALUE`` words, read by the rules of mmengine."""
     if isinstance(words, Mapping):
         return dict(words)
     found = argparse.Namespace(options={})

@@ -32,22 +32,12 @@ _OPEN = (
     "specification", "specification.*",
 )  # fmt: skip
 # Names of facts that parts of a model once took on their own -> the one place that says them now.
-_SAID_ONCE = {
-    "num_classes": "specification",
-    "class_names": "specification",
-    "point_cloud_range": "specification",
-    "grid_size": "specification",
-    "ignore_index": "specification",
-    "input_size": "input_size",
-}
+_OF_SPECIFICATION = ("num_classes", "class_names", "point_cloud_range", "grid_size", "ignore_index")
+_SAID_ONCE = {**dict.fromkeys(_OF_SPECIFICATION, "specification"), "input_size": "input_size"}
 
 
 def find(tree: Any, key: str) -> tuple[Any, list[str]]:
-    """Follows a dotted key.
-
-    Args:
-        tree: Nested dicts and lists.
-        key: Segments of it are keys of dicts and indices of lists.
+    """Follows a dotted key through nested dicts and lists.
 
     Returns:
         The value where the way ends, and the segments that are left then: none if the key exists.
@@ -74,10 +64,6 @@ def check_new_key(cfg: Any, key: str) -> None:
     A key that exists may be overridden. A new one must be an argument of the class that the dict's
     ``type`` names, or be read by mmengine.
 
-    Args:
-        cfg: The config.
-        key: Dotted key of the override.
-
     Raises:
         InvalidValueError: If nothing would read the key.
     """
@@ -86,6 +72,7 @@ def check_new_key(cfg: Any, key: str) -> None:
         return
     place = key.split(".")[: -len(rest)]
     path, name = ".".join(place), rest[0]
+    whole = ".".join([*place, name])
     start = f"config key {key!r} does not exist: "
     if found is None:
         raise InvalidValueError(f"{start}{path} is None; give {path}.type first")
@@ -96,14 +83,12 @@ def check_new_key(cfg: Any, key: str) -> None:
     if not hasattr(found, "keys"):
         raise InvalidValueError(f"{start}{path} is the value {found!r} and has no keys")
     known = _readable_keys(found, path)
-    whole = ".".join([*place, name])
-    if known is None or (
-        name in known
-        and (len(rest) == 1 or rest[1] == "type" or any(p.startswith(whole) for p in _OPEN))
-    ):
+    if known is None:
         return
     if name in known:
-        raise InvalidValueError(f"{start}give {'.'.join([*place, name])}.type first")
+        if len(rest) == 1 or rest[1] == "type" or any(p.startswith(whole) for p in _OPEN):
+            return
+        raise InvalidValueError(f"{start}give {whole}.type first")
     owner = f"{path} ({found['type']})" if "type" in found else path or "the config"
     message = f"{start}{owner} has no {name!r}"
     likely = _most_like(name, known)

@@ -21,6 +21,12 @@ class MissingFileError(UserError, FileNotFoundError):
     """A file or folder that is needed does not exist."""
 
 
+def listed(lines: Sequence[object], limit: int = 20) -> str:
+    """The first of many lines for the end of a message, and how many more there are."""
+    more = [f"... and {len(lines) - limit} more"] if len(lines) > limit else []
+    return "".join(f"\n  {line}" for line in [*lines[:limit], *more])
+
+
 def check_choice(key: str, value: str, choices: Sequence[str]) -> None:
     """Raises InvalidValueError if the value of a config key is none of its choices."""
     if value not in choices:

@@ -15,8 +15,9 @@ from htcl.losses import VoxelPrediction
 
 
 class Model(nn.Module):
-    def __init__(self):
+    def __init__(self, empty_class=0):
         super().__init__()
+        self.specification = SimpleNamespace(empty_class=empty_class)
         self.training_observers = []
 
 
@@ -45,6 +46,15 @@ def test_values_by_hand():
     train(TrainIoUHook(interval=1), runner, 1, prediction([1, 2, 0, 0], [1, 1, 2, 255]))
     scalars = runner.message_hub.log_scalars
     assert scalars["train/iou"].current() == pytest.approx(2 / 3)
+    assert scalars["train/miou"].current() == pytest.approx(1 / 4)
+
+
+def test_free_space_is_the_class_that_the_specification_says():
+    """Empty is 2: of the scored (1, 1), (2, 1), (0, 2), one of three is rightly occupied."""
+    runner = make_runner(Model(empty_class=2), "train_iou_empty")
+    train(TrainIoUHook(interval=1), runner, 1, prediction([1, 2, 0, 0], [1, 1, 2, 255]))
+    scalars = runner.message_hub.log_scalars
+    assert scalars["train/iou"].current() == pytest.approx(1 / 3)
     assert scalars["train/miou"].current() == pytest.approx(1 / 4)
 
 

@@ -7,6 +7,7 @@ metres. ``a_from_b`` takes a point in b to a. The centre of the top-left pixel i
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
@@ -16,7 +17,8 @@ import numpy as np
 import yaml
 
 from htcl.datasets.calibration import KittiCalibration
-from htcl.errors import InvalidValueError, MissingFileError
+from htcl.errors import InvalidValueError
+from htcl.files import existing
 from htcl.geometry import ImageTransform
 
 # The networks learn a voxel frame that lies as KITTI's lidar does: 1.73 m above the road, 0.27 m
@@ -24,10 +26,9 @@ from htcl.geometry import ImageTransform
 LIDAR_HEIGHT = 1.73
 CAMERA_FORWARD = 0.27
 
-_REQUIRED = ("image_size", "fx", "fy", "cx", "cy", "camera")
-_OPTIONAL = ("baseline",)
-_CAMERA_REQUIRED = ("height", "pitch")
-_CAMERA_OPTIONAL = ("roll", "forward", "left")
+# Required and optional keys.
+_FILE_KEYS = (("image_size", "fx", "fy", "cx", "cy", "camera"), ("baseline",))
+_CAMERA_KEYS = (("height", "pitch"), ("roll", "forward", "left"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +48,7 @@ class CameraCalibration:
     stereo: bool = True
 
     def for_image(self, image_size: tuple[int, int]) -> KittiCalibration:
-        """Calibration of images that were scaled since.
-
-        Args:
-            image_size: (height, width) of the images.
-
-        Returns:
-            The calibration; its intrinsics follow the images' size.
+        """Calibration of images of (height, width) that were scaled since.
 
         Raises:
             InvalidValueError: If the images have another shape than the calibrated ones.
@@ -88,46 +83,38 @@ def read_calibration(path: str | Path) -> CameraCalibration:
     path = Path(path)
     if path.suffix.lower() not in (".yml", ".yaml"):
         return CameraCalibration(path, KittiCalibration.from_file(path))
-    if not path.is_file():
-        raise MissingFileError(f"{path}: calibration file not found")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        content = yaml.safe_load(existing(path, "calibration").read_text(encoding="utf-8-sig"))
     except yaml.YAMLError as error:
         raise InvalidValueError(f"{path}: not a YAML file: {error}") from None
-    _check_keys(path, "", content, _REQUIRED, _OPTIONAL)
-    camera = content["camera"]
-    _check_keys(path, "camera", camera, _CAMERA_REQUIRED, _CAMERA_OPTIONAL)
-    size = content["image_size"]
+    _check_keys(path, "", content, *_FILE_KEYS)
+    camera, size = content["camera"], content["image_size"]
+    _check_keys(path, "camera.", camera, *_CAMERA_KEYS)
     if not (isinstance(size, list) and len(size) == 2 and all(type(x) is int for x in size)):
         raise InvalidValueError(
             f"{path}: image_size must be [height, width] in pixels, found {size!r}"
         )
-    numbers = {key: _number(path, key, content[key]) for key in ("fx", "fy", "cx", "cy")}
+    fx, fy, cx, cy = (_number(path, key, content[key]) for key in ("fx", "fy", "cx", "cy"))
     baseline = _number(path, "baseline", content.get("baseline", 0.0))
     pose = {key: _number(path, f"camera.{key}", value) for key, value in camera.items()}
-    for key, value in (("fx", numbers["fx"]), ("fy", numbers["fy"]), ("image_size", min(size))):
+    for key, value in (("fx", fx), ("fy", fy), ("image_size", min(size))):
         if value <= 0:
             raise InvalidValueError(f"{path}: {key} must be positive, found {value}")
     if "baseline" in content and baseline <= 0:
         raise InvalidValueError(f"{path}: baseline must be positive metres, found {baseline}")
     left = np.eye(4)
-    left[0, [0, 2]] = numbers["fx"], numbers["cx"]
-    left[1, [1, 2]] = numbers["fy"], numbers["cy"]
+    left[:2, :3] = [[fx, 0, cx], [0, fy, cy]]
     right = left.copy()
-    right[0, 3] = -numbers["fx"] * baseline
+    right[0, 3] = -fx * baseline
     camera_from_lidar = np.linalg.inv(lidar_from_camera(**pose))
     kitti = KittiCalibration(left, right, left, right, camera_from_lidar)
     return CameraCalibration(path, kitti, tuple(size), "baseline" in content)
 
 
 def lidar_from_camera(
-    height: float,
-    pitch: float,
-    roll: float = 0.0,
-    forward: float = CAMERA_FORWARD,
-    left: float = 0.0,
+    height: float, pitch: float, roll: float = 0, forward: float = CAMERA_FORWARD, left: float = 0
 ) -> np.ndarray:
-    """Pose of the left camera in the voxel frame, which lies as KITTI's lidar does.
+    """Pose of the left camera in the voxel frame, (4, 4) float64.
 
     Args:
         height: Of the camera above the ground, metres.
@@ -135,9 +122,6 @@ def lidar_from_camera(
         roll: Degrees, positive if the camera's right side is lower.
         forward: Distance of the camera ahead of the voxel frame's origin, metres.
         left: Distance of the camera to the left of the vehicle's middle, metres.
-
-    Returns:
-        (4, 4) float64.
     """
     sin_p, cos_p = np.sin(np.radians(pitch)), np.cos(np.radians(pitch))
     sin_r, cos_r = np.sin(np.radians(roll)), np.cos(np.radians(roll))
@@ -151,27 +135,25 @@ def lidar_from_camera(
 
 
 def _check_keys(
-    path: Path, where: str, found: Any, required: tuple[str, ...], optional: tuple[str, ...]
+    path: Path, prefix: str, found: Any, required: tuple[str, ...], optional: tuple[str, ...]
 ) -> None:
-    prefix = f"{where}." if where else ""
     if not isinstance(found, dict):
         raise InvalidValueError(
-            f"{path}: {where or 'the file'} must hold the keys {', '.join(required)}, "
+            f"{path}: {prefix.rstrip('.') or 'the file'} must hold the keys {', '.join(required)}, "
             f"found {found!r}"
         )
-    missing = [prefix + key for key in required if key not in found]
-    if missing:
+
+    def names(keys: Iterable[Any]) -> str:
+        return ", ".join(f"{prefix}{key}" for key in keys)
+
+    if missing := names(key for key in required if key not in found):
         raise InvalidValueError(
-            f"{path}: calibration lacks {', '.join(missing)}; found "
-            f"{', '.join(prefix + str(key) for key in found) or 'no key'}. "
+            f"{path}: calibration lacks {missing}; found {names(found) or 'no key'}. "
             "docs/inference.md shows a complete file"
         )
-    unknown = [prefix + str(key) for key in found if key not in required + optional]
-    if unknown:
-        raise InvalidValueError(
-            f"{path}: unknown key {', '.join(unknown)}; "
-            f"known are {', '.join(prefix + key for key in required + optional)}"
-        )
+    known = required + optional
+    if unknown := names(key for key in found if key not in known):
+        raise InvalidValueError(f"{path}: unknown key {unknown}; known are {names(known)}")
 
 
 def _number(path: Path, key: str, value: Any) -> float:

@@ -69,15 +69,12 @@ class ClipBuilder:
     def push(
         self, left: Frame, right: Frame | None = None, pose: np.ndarray | None = None
     ) -> dict[str, Any]:
-        """Takes the next frame; one that is refused does not become history.
+        """Makes a sample of the next frame; one that is refused does not become history.
 
         Args:
             left: Left frame.
             right: Right frame, if the clips need it.
             pose: (4, 4) ``world_from_camera`` of camera 0, if the clips need poses.
-
-        Returns:
-            The sample, with decoded images, for the config's pipeline.
 
         Raises:
             InvalidValueError: If right image or pose is missing, or the images do not fit one

@@ -70,16 +70,13 @@ class ClipReader:
         stride = self._stride(left, history_stride)
         poses = self._poses(left, item.get("poses"), static)
         builder = self.builder(item["calib"], stride, str(item.get("name") or left.title))
-        rights = iter(right) if right is not None else None
+        rights = None if right is None else iter(right)
         last = None if max_frames is None else (max_frames - 1) * every
         index = -1
         for index, frame in enumerate(left):
             partner = None if rights is None else next(rights, None)
             if rights is not None and partner is None:
-                raise InvalidValueError(
-                    f"{item['right']} ends after {index} frames, but {item['left']} has more: each "
-                    "left frame needs its right one"
-                )
+                raise _unequal(item, "right", index)
             sample = builder.push(frame, partner, poses(index) if self.needs_poses else None)
             if index % every == 0:
                 yield sample
@@ -88,10 +85,7 @@ class ClipReader:
         if index < 0:
             raise InvalidValueError(f"{item['left']}: no frame could be read")
         if rights is not None and next(rights, None) is not None:
-            raise InvalidValueError(
-                f"{item['left']} ends after {index + 1} frames, but {item['right']} has more: each "
-                "left frame needs its right one"
-            )
+            raise _unequal(item, "left", index + 1)
 
     def _right_source(self, left: FrameSource, source: Any) -> FrameSource | None:
         if not self.needs_right:
@@ -149,3 +143,11 @@ class ClipReader:
             return poses[lines[index]]
 
         return pose
+
+
+def _unequal(item: Mapping[str, Any], shorter: str, count: int) -> InvalidValueError:
+    longer = {"left": "right", "right": "left"}[shorter]
+    return InvalidValueError(
+        f"{item[shorter]} ends after {count} frames, but {item[longer]} has more: each left frame "
+        "needs its right one"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -49,57 +50,53 @@ class FrameSource:
     """
 
     def __init__(self, source: str | Path | Sequence[str | Path]) -> None:
-        self.video: Path | None = None
+        self._video: Path | None = None
         if isinstance(source, str | Path):
-            source = Path(source)
-            self.title = _title(source)
-            self.files = self._open(source)
+            self.title = _title(Path(source))
+            self._files = self._open(Path(source))
         else:
-            self.files = [Path(path) for path in source]
-            self.title = _title(self.files[0].parent) if self.files else "clip"
-            for path in self.files:
+            self._files = [Path(path) for path in source]
+            self.title = _title(self._files[0].parent) if self._files else "clip"
+            for path in self._files:
                 if not path.is_file():
                     raise MissingFileError(f"{path}: image not found")
-        self.names = None if self.video else [path.stem for path in self.files]
-        if self.names is not None and len(set(self.names)) < len(self.names):
-            twice = next(name for name in self.names if self.names.count(name) > 1)
+        self.names = None if self._video else [path.stem for path in self._files]
+        twice = [name for name, count in Counter(self.names).items() if count > 1]
+        if twice:
             raise InvalidValueError(
-                f"{source}: two frames are called {twice!r}; give each its own name"
+                f"{source}: two frames are called {twice[0]!r}; give each its own name"
             )
 
     def _open(self, source: Path) -> list[Path]:
+        suffix, images = source.suffix.lower(), ", ".join(IMAGE_SUFFIXES)
         if source.is_dir():
             files = [p for p in source.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
             if not files:
-                raise MissingFileError(
-                    f"{source}: no image in this folder ({', '.join(IMAGE_SUFFIXES)})"
-                )
+                raise MissingFileError(f"{source}: no image in this folder ({images})")
             return sorted(files, key=lambda path: _natural(path.stem))
         if not source.is_file():
             raise MissingFileError(f"{source}: no such image, folder or video")
-        if source.suffix.lower() in VIDEO_SUFFIXES:
-            self.video = source
+        if suffix in VIDEO_SUFFIXES:
+            self._video = source
             return []
-        if source.suffix.lower() not in IMAGE_SUFFIXES:
-            raise InvalidValueError(
-                f"{source}: neither an image ({', '.join(IMAGE_SUFFIXES)}) nor a video "
-                f"({', '.join(VIDEO_SUFFIXES)})"
-            )
+        if suffix not in IMAGE_SUFFIXES:
+            videos = ", ".join(VIDEO_SUFFIXES)
+            raise InvalidValueError(f"{source}: neither an image ({images}) nor a video ({videos})")
         return [source]
 
     def __iter__(self) -> Iterator[Frame]:
         """Reads the frames."""
-        if self.video is None:
-            for path in self.files:
+        if self._video is None:
+            for path in self._files:
                 yield Frame(path.stem, str(path), np.asarray(read_image(path)))
             return
         try:
-            for index, image in enumerate(imageio.imiter(self.video)):
+            for index, image in enumerate(imageio.imiter(self._video)):
                 name = f"{index:06d}"
                 rgb = np.asarray(Image.fromarray(image).convert("RGB"))
-                yield Frame(name, f"{self.video} frame {name}", rgb)
+                yield Frame(name, f"{self._video} frame {name}", rgb)
         except (OSError, RuntimeError) as error:
-            raise InvalidValueError(f"{self.video}: video cannot be decoded: {error}") from error
+            raise InvalidValueError(f"{self._video}: video cannot be decoded: {error}") from error
 
 
 def check_pair(left: FrameSource, right: FrameSource) -> None:
@@ -110,23 +107,19 @@ def check_pair(left: FrameSource, right: FrameSource) -> None:
     """
     if left.names is None or right.names is None:
         return
-    if len(left.names) != len(right.names):
-        raise InvalidValueError(
-            f"{len(left.names)} left images but {len(right.names)} right ones"
-            f"{_unpaired(left, right)}: each left image needs its right one"
-        )
     numbers = frame_numbers(left.names), frame_numbers(right.names)
-    if len(left.names) > 1 and None not in numbers and numbers[0] != numbers[1]:
-        raise InvalidValueError(
-            f"left and right images have different numbers{_unpaired(left, right)}: "
-            "each left image needs its right one"
-        )
-
-
-def _unpaired(left: FrameSource, right: FrameSource) -> str:
+    if len(left.names) != len(right.names):
+        wrong = f"{len(left.names)} left images but {len(right.names)} right ones"
+    elif len(left.names) > 1 and None not in numbers and numbers[0] != numbers[1]:
+        wrong = "left and right images have different numbers"
+    else:
+        return
     only = [f"left {name}" for name in sorted(set(left.names) - set(right.names))]
     only += [f"right {name}" for name in sorted(set(right.names) - set(left.names))]
-    return f" (without partner: {', '.join(only[:5])}{', ...' if len(only) > 5 else ''})"
+    partners = f"{', '.join(only[:5])}{', ...' if len(only) > 5 else ''}"
+    raise InvalidValueError(
+        f"{wrong} (without partner: {partners}): each left image needs its right one"
+    )
 
 
 def frame_numbers(names: Sequence[str]) -> list[int] | None:
@@ -139,10 +132,7 @@ def frame_numbers(names: Sequence[str]) -> list[int] | None:
 
 
 def frame_step(names: Sequence[str]) -> int | None:
-    """Distance of the numbers of consecutive frames.
-
-    Returns:
-        The distance; None if the names carry no numbers, or there is one frame.
+    """Distance of the numbers of consecutive frames; None without numbers or for one frame.
 
     Raises:
         InvalidValueError: If the distance is not always the same: there is a gap in the history.

@@ -30,12 +30,7 @@ _INPUT_KEYS = {"left", "right", "calib", "poses", "name"}
 
 
 class Prediction(NamedTuple):
-    """What the network says about one frame.
-
-    Attributes:
-        result: Labels, images, calibration: all that a picture needs.
-        data_sample: The model's own output.
-    """
+    """What the network says about one frame: all that a picture needs, and the model's output."""
 
     result: FrameResult
     data_sample: Det3DDataSample
@@ -64,7 +59,6 @@ class HTCLInferencer(BaseInferencer):
     """
 
     preprocess_kwargs: ClassVar[set] = {"history_stride", "static", "every", "max_frames"}
-    forward_kwargs: ClassVar[set] = set()
     visualize_kwargs: ClassVar[set] = {"return_vis", "row_height"}
     postprocess_kwargs: ClassVar[set] = {"out_dir", "formats"}
 
@@ -100,14 +94,10 @@ class HTCLInferencer(BaseInferencer):
                 f"config {cfg.filename!r} has no test_dataloader, whose data set says how images "
                 "are loaded"
             )
-        dataset = cfg.test_dataloader.dataset
-        inputs = self.model.required_inputs
-        self.clips = ClipReader(
-            self.model.specification,
-            inputs,
-            num_history=dataset.num_history if "history" in inputs else 0,
-            history_stride=dataset.get("history_stride", 1),
-        )
+        dataset, inputs = cfg.test_dataloader.dataset, self.model.required_inputs
+        history = dataset.num_history if "history" in inputs else 0
+        stride = dataset.get("history_stride", 1)
+        self.clips = ClipReader(self.model.specification, inputs, history, stride)
         return Compose(dataset.pipeline)
 
     def _inputs_to_list(self, inputs: Mapping | Sequence[Mapping]) -> list[Mapping[str, Any]]:
@@ -130,7 +120,7 @@ class HTCLInferencer(BaseInferencer):
         max_frames: int | None = None,
         **kwargs: Any,
     ) -> Iterator[list[dict[str, Any]]]:
-        """Makes batches of samples; nothing is read before it is needed.
+        """Makes batches of samples for the pipeline; nothing is read before it is needed.
 
         Args:
             inputs: As in the class description.
@@ -141,9 +131,6 @@ class HTCLInferencer(BaseInferencer):
             every: Predict every n-th frame only; the others still serve as history.
             max_frames: Predict at most so many frames of each input.
             **kwargs: None.
-
-        Yields:
-            Lists of samples for the pipeline.
         """
         samples = (
             sample
@@ -152,21 +139,10 @@ class HTCLInferencer(BaseInferencer):
         )
         yield from self._get_chunk_data(samples, batch_size)
 
-    def forward(self, inputs: Sequence[dict[str, Any]], **kwargs: Any) -> list[Prediction]:
-        """Predicts one batch that :meth:`preprocess` made."""
-        return self.predict_samples(inputs)
-
     @torch.inference_mode()
-    def predict_samples(self, samples: Sequence[dict[str, Any]]) -> list[Prediction]:
-        """Runs pipeline and model.
-
-        Args:
-            samples: Samples for the config's pipeline.
-
-        Returns:
-            One prediction a sample.
-        """
-        packed = [self.pipeline(sample) for sample in samples]
+    def forward(self, inputs: Sequence[dict[str, Any]], **kwargs: Any) -> list[Prediction]:
+        """Predicts one batch that :meth:`preprocess` made, by pipeline and model."""
+        packed = [self.pipeline(sample) for sample in inputs]
         predicted = self.model.test_step(self.collate_fn(packed))
         return [
             Prediction(build_frame_result(sample["inputs"], output), output)
@@ -181,7 +157,7 @@ class HTCLInferencer(BaseInferencer):
         row_height: int = 340,
         **kwargs: Any,
     ) -> list[np.ndarray]:
-        """Draws the pictures of ``docs/visualization.md``.
+        """Draws the pictures of ``docs/visualization.md``, RGB uint8; none without ``return_vis``.
 
         Args:
             inputs: Not used: predictions carry their images.
@@ -189,13 +165,9 @@ class HTCLInferencer(BaseInferencer):
             return_vis: Draw at all.
             row_height: Size of a picture's rows, pixels.
             **kwargs: None.
-
-        Returns:
-            RGB uint8 pictures; none without ``return_vis``.
         """
-        if not return_vis:
-            return []
-        return [render_overview(pred.result, row_height=row_height) for pred in preds]
+        drawn = preds if return_vis else ()
+        return [render_overview(pred.result, row_height=row_height) for pred in drawn]
 
     def postprocess(
         self,
@@ -223,14 +195,13 @@ class HTCLInferencer(BaseInferencer):
         summaries: list[Any] = []
         pictures: list[Any] = visualization if visualization else [None] * len(preds)
         for pred, picture in zip(preds, pictures, strict=True):
-            files = {}
+            result, files = pred.result, {}
             if out_dir is not None:
-                files = write_outputs(
-                    pred.result, self.model.specification, out_dir, formats, picture
-                )
-            summaries.append(
-                pred.data_sample if return_datasample else _summary(pred.result, files)
-            )
+                files = write_outputs(result, self.model.specification, out_dir, formats, picture)
+            counts = np.bincount(result.prediction.ravel(), minlength=len(result.class_names))
+            voxels = {k: int(n) for k, n in zip(result.class_names, counts, strict=True) if n}
+            summary = {"sequence": result.sequence, "frame": result.frame, "voxels": voxels}
+            summaries.append(pred.data_sample if return_datasample else summary | {"files": files})
         return {"predictions": summaries, "visualization": visualization}
 
     def __call__(
@@ -250,6 +221,9 @@ class HTCLInferencer(BaseInferencer):
 
         Returns:
             What :meth:`postprocess` returns, of all frames.
+
+        Raises:
+            InvalidValueError: If an input or a format is not what it must be.
         """
         before, _, drawing, after = self._dispatch_kwargs(**kwargs)
         check_formats(after.get("formats", ()))
@@ -272,31 +246,16 @@ class HTCLInferencer(BaseInferencer):
         static: bool = False,
         name: str = "stream",
     ) -> InferenceStream:
-        """Opens a stream for a live camera.
+        """Opens a stream for a live camera; its ``step`` takes one frame after another.
 
         Args:
             calib: The calibration.
             history_stride: Distance of the history frames, in frames given.
             static: The camera does not move, so no poses are needed.
             name: Of the sequence.
-
-        Returns:
-            The stream; its ``step`` takes one frame after another.
         """
-        builder = self.clips.builder(calib, history_stride, name)
 
         def predict(sample: dict[str, Any]) -> FrameResult:
-            return self.predict_samples([sample])[0].result
+            return self.forward([sample])[0].result
 
-        return InferenceStream(predict, builder, static)
-
-
-def _summary(result: FrameResult, files: dict[str, str]) -> dict[str, Any]:
-    counts = np.bincount(result.prediction.ravel(), minlength=len(result.class_names))
-    voxels = {name: int(n) for name, n in zip(result.class_names, counts, strict=True) if n}
-    return {
-        "sequence": result.sequence,
-        "frame": result.frame,
-        "voxels": voxels,
-        "files": files,
-    }
+        return InferenceStream(predict, self.clips.builder(calib, history_stride, name), static)

@@ -26,9 +26,6 @@ def load_model(
             random ones.
         device: Where the model goes.
 
-    Returns:
-        The model.
-
     Raises:
         MissingFileError: If the checkpoint does not exist.
         InvalidValueError: If the config names what does not exist, or the checkpoint does not fit.

@@ -31,7 +31,7 @@ def write_outputs(
     formats: Sequence[str],
     picture: np.ndarray | None = None,
 ) -> dict[str, str]:
-    """Writes ``folder/SEQUENCE/FRAME.*``.
+    """Writes ``folder/SEQUENCE/FRAME.*``; returns the path of each file by format.
 
     Args:
         result: The predicted frame.
@@ -41,9 +41,6 @@ def write_outputs(
             data set, uint16), 'ply' (coloured surfaces, metres; a frame without an occupied voxel
             has none) and 'png' (the picture).
         picture: The picture, if it is drawn already.
-
-    Returns:
-        Path of each file by format.
 
     Raises:
         InvalidValueError: If a format is unknown.

@@ -16,17 +16,12 @@ from htcl.visualization import FrameResult
 class InferenceStream:
     """Takes frames as they come and keeps the history; made by ``HTCLInferencer.stream``.
 
-    Args:
-        predict: Makes the prediction of a sample.
-        builder: Makes clips of frames.
-        static: The camera does not move, so no poses are needed.
+    ``builder`` makes a sample of each frame, ``predict`` its result; if the camera is ``static``,
+    no poses are needed.
     """
 
     def __init__(
-        self,
-        predict: Callable[[dict[str, Any]], FrameResult],
-        builder: ClipBuilder,
-        static: bool,
+        self, predict: Callable[[dict[str, Any]], FrameResult], builder: ClipBuilder, static: bool
     ) -> None:
         self._predict = predict
         self._builder = builder
@@ -40,7 +35,7 @@ class InferenceStream:
         pose: np.ndarray | None = None,
         number: int | None = None,
     ) -> FrameResult:
-        """Predicts the next frame.
+        """Predicts the next frame; the result has what is needed to draw it.
 
         Args:
             left: RGB uint8 (height, width, 3).
@@ -48,9 +43,6 @@ class InferenceStream:
             pose: (4, 4) ``world_from_camera``, if the model needs poses and the camera moves.
             number: Number of the frame. With it, a lost frame is noticed: the numbers must go up by
                 the same step each time.
-
-        Returns:
-            The prediction with what is needed to draw it.
 
         Raises:
             InvalidValueError: If something is missing, does not fit, or a frame was lost.

@@ -34,14 +34,9 @@ _CLASSIFIER = f"{_VIEW}.temporal_encoder.pose_enc.encoder.fc"
 
 
 def convert_file(
-    source: str | Path,
-    target: str | Path,
-    config: str | Path,
-    *,
-    reverse: bool = False,
-    use_ema: bool = False,
+    source: str | Path, target: str | Path, config: str | Path, *, reverse: bool, use_ema: bool
 ) -> str:
-    """Reads, converts, checks and writes a checkpoint.
+    """Reads, converts, checks and writes a checkpoint; reports what was renamed and dropped, why.
 
     Args:
         source: Released checkpoint, one of ours, or an mmcls EfficientNet file.
@@ -49,9 +44,6 @@ def convert_file(
         config: Config of the network that names and shapes must fit.
         reverse: From our names to the released ones.
         use_ema: Take the moving averages of an mmcv 1.x file.
-
-    Returns:
-        A report: what was found, renamed and dropped, and why.
 
     Raises:
         MissingFileError: If a file does not exist.
@@ -102,12 +94,8 @@ def network_state(cfg: Config) -> dict[str, Tensor]:
 def released_constants(cfg: Config) -> dict[str, Tensor]:
     """The constants that a released state dict holds beside weights, from a config's geometry.
 
-    Args:
-        cfg: A config of the released graph.
-
-    Returns:
-        ``dx``, ``bx``, ``nx``, ``frustum``, the pixel grid of the plane sweep, and zeros for the
-        pose network's classification layer, which nothing uses.
+    These are ``dx``, ``bx``, ``nx``, ``frustum``, the pixel grid of the plane sweep, and zeros for
+    the pose network's classification layer, which nothing uses.
     """
     view = cfg.model.view_transformer
     grid = build_specification(cfg.specification).grid.resized(view.voxel_size)
@@ -143,10 +131,8 @@ def _compare_constants(state: Mapping[str, Tensor], constants: Mapping[str, Tens
         if found is None or key.startswith(_CLASSIFIER):
             continue
         if found.shape != expected.shape:
-            lines.append(
-                f"wrong constant: {key} is {tuple(found.shape)}, the config's geometry gives "
-                f"{tuple(expected.shape)}"
-            )
+            shape, wanted = tuple(found.shape), tuple(expected.shape)
+            lines.append(f"wrong constant: {key} is {shape}, the config's geometry gives {wanted}")
         elif not torch.allclose(found.float(), expected, rtol=1e-5, atol=1e-4):
             difference = (found.float() - expected).abs().max()
             lines.append(

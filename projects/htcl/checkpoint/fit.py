@@ -12,9 +12,7 @@ from torch import Tensor, nn
 
 from htcl.checkpoint.loading import load_from_local
 from htcl.checkpoint.released import unwrap_state_dict
-from htcl.errors import InvalidValueError, MissingFileError
-
-_MAX_LINES = 20
+from htcl.errors import InvalidValueError, MissingFileError, listed
 
 
 def load_weights(model: nn.Module, path: str | Path, config: str | Path | None) -> None:
@@ -38,26 +36,16 @@ def load_weights(model: nn.Module, path: str | Path, config: str | Path | None) 
     state = unwrap_state_dict(load_from_local(str(path), "cpu"))
     misfits = list_misfits(state, network.state_dict())
     if misfits:
-        rest = f"\n  ... and {len(misfits) - _MAX_LINES} more" if len(misfits) > _MAX_LINES else ""
         raise InvalidValueError(
-            f"checkpoint {str(path)!r} does not fit config {str(config)!r}:\n  "
-            + "\n  ".join(misfits[:_MAX_LINES])
-            + f"{rest}\nUse the config that the checkpoint was trained with (its card or training "
-            "log names it), and the same --cfg-options for the model."
+            f"checkpoint {str(path)!r} does not fit config {str(config)!r}:{listed(misfits)}\n"
+            "Use the config that the checkpoint was trained with (its card or training log names "
+            "it), and the same --cfg-options for the model."
         )
     network.load_state_dict(state)
 
 
 def list_misfits(state: Mapping[str, Tensor], network: Mapping[str, Tensor]) -> list[str]:
-    """Sums up how the entries of a file differ from those of a network.
-
-    Args:
-        state: The file's.
-        network: The network's.
-
-    Returns:
-        A line for each part and kind of difference, none if all fits.
-    """
+    """Sums up how a file differs from a network: a line for each part and kind of difference."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for key in dict.fromkeys([*network, *state]):
         part = key.partition(".")[0]

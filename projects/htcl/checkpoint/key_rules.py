@@ -14,12 +14,7 @@ from typing import NamedTuple
 
 
 class KeyRule(NamedTuple):
-    """One renaming.
-
-    Attributes:
-        released: Dotted key prefix in a released checkpoint.
-        ours: Dotted key prefix in this project's model.
-    """
+    """One renaming: dotted key prefixes in a released checkpoint and in this project's model."""
 
     released: str
     ours: str

@@ -20,19 +20,20 @@ from numpy._core import multiarray as _multiarray
 from htcl.checkpoint.released import convert_released, is_released, unwrap_state_dict
 from htcl.errors import InvalidValueError, MissingFileError
 
-# Weights that once lay elsewhere in our network, with their present place.
-_MOVED = re.compile(r"\bhead\.point_supervision\."), "point_head."
-_STATISTICS = ("min", "max", "mean", "current")
+# Weights that once lay elsewhere in our network: now they are ``point_head``.
+_MOVED = re.compile(r"\bhead\.point_supervision\.")
 
 
 def _history_buffer_method(owner: Any, name: str) -> Any:
     """Stands in for ``getattr`` while unpickling: HistoryBuffer's statistics and nothing else."""
-    if owner is not HistoryBuffer or name not in _STATISTICS:
+    if owner is not HistoryBuffer or name not in ("min", "max", "mean", "current"):
         raise pickle.UnpicklingError(f"attribute {name!r} of {owner!r} is not allowed")
     return getattr(owner, name)
 
 
-_NUMPY_CLASSES: list[Any] = [
+_CLASSES: list[Any] = [
+    HistoryBuffer,
+    (_history_buffer_method, "builtins.getattr"),
     np.ndarray,
     np.dtype,
     *(type(np.dtype(name)) for name in ("float64", "float32", "int64", "int32", "bool")),
@@ -42,21 +43,15 @@ _NUMPY_CLASSES: list[Any] = [
     (_multiarray._reconstruct, "numpy.core.multiarray._reconstruct"),
     (_multiarray.scalar, "numpy.core.multiarray.scalar"),
 ]
-_MMENGINE_CLASSES: list[Any] = [
-    HistoryBuffer,
-    (_history_buffer_method, "builtins.getattr"),
-]
 
 
 def load_checkpoint_file(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
     """Reads a checkpoint without running any code that it may contain.
 
     Args:
-        path: A ``.pth`` file of this project, of the published release, or a bare state dict.
+        path: A ``.pth`` file of this project, of the published release, or a bare state dict;
+            weights of our own older files get their present names.
         map_location: As for :func:`torch.load`.
-
-    Returns:
-        The file's content. Weights of our own older files have their present names.
 
     Raises:
         MissingFileError: If the file does not exist.
@@ -67,7 +62,7 @@ def load_checkpoint_file(path: str | Path, map_location: Any = "cpu") -> dict[st
     if not path.is_file():
         raise MissingFileError(f"checkpoint {str(path)!r} does not exist")
     try:
-        with torch.serialization.safe_globals([*_NUMPY_CLASSES, *_MMENGINE_CLASSES]):
+        with torch.serialization.safe_globals(_CLASSES):
             content = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise InvalidValueError(
@@ -88,11 +83,9 @@ def load_checkpoint_file(path: str | Path, map_location: Any = "cpu") -> dict[st
 
 
 def _with_present_names(content: dict[str, Any]) -> dict[str, Any]:
-    pattern, place = _MOVED
-
     def renamed(state: dict[str, Any]) -> dict[str, Any]:
         return {
-            pattern.sub(place, key) if isinstance(key, str) else key: value
+            _MOVED.sub("point_head.", key) if isinstance(key, str) else key: value
             for key, value in state.items()
         }
 
@@ -110,15 +103,9 @@ def _culprit(error: Exception) -> str:
 
 
 def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Reads a local checkpoint for mmengine and renames a released one on the fly.
+    """Reads a checkpoint for mmengine; of a released one only the weights, under our names.
 
-    Args:
-        filename: Path of the file.
-        map_location: As for :func:`torch.load`.
-
-    Returns:
-        The file's content; of a released checkpoint only the weights, under our names. Entries that
-        no rule knows keep their names, so that mmengine lists them with all other misfits.
+    Entries that no rule knows keep their names, so that mmengine lists them as misfits.
     """
     content = load_checkpoint_file(filename, map_location)
     if isinstance(content.get("meta"), dict):

@@ -30,9 +30,6 @@ _SCORES = {
 def halve(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights in float16; whole numbers stay as they are.
 
-    Args:
-        state: Tensors by name.
-
     Raises:
         InvalidValueError: If a weight does not fit into float16; all such names are listed.
     """
@@ -71,24 +68,14 @@ def publish(source: str | Path, target: str | Path) -> dict[str, Any]:
 
 def sequences_of(dataset: Mapping[str, Any]) -> tuple[str, ...]:
     """The sequences of a data set's config: those that it lists, else those of its split."""
-    listed = dataset.get("sequences")
-    if listed is None:
-        return build_specification(dataset["specification"]).splits[dataset["split"]]
-    # --cfg-options makes numbers of 08 and 00.
-    names = [listed] if isinstance(listed, str | int) else listed
-    return tuple(str(name).zfill(2) for name in names)
+    specification = build_specification(dataset["specification"])
+    return specification.select_sequences(dataset["split"], dataset.get("sequences"))
 
 
 def check_not_trained_on(cfg: Config) -> None:
-    """Checks that the scores of a card are not those of its training data.
-
-    Raises:
-        InvalidValueError: If a sequence is trained on and scored.
-    """
-    trained, scored = (
-        set(sequences_of(loader.dataset)) for loader in (cfg.train_dataloader, cfg.test_dataloader)
-    )
-    both = sorted(trained & scored)
+    """Raises InvalidValueError if a sequence is trained on and scored for a card."""
+    trained = sequences_of(cfg.train_dataloader.dataset)
+    both = sorted({*trained}.intersection(sequences_of(cfg.test_dataloader.dataset)))
     if both:
         raise InvalidValueError(
             f"config {cfg.filename!r} trains on and scores the sequences {', '.join(both)}; score "

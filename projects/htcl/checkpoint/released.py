@@ -14,11 +14,7 @@ from htcl.checkpoint.key_rules import KeyRenamer, KeyRule
 from htcl.errors import InvalidValueError
 
 RULES: list[KeyRule] = [*released_depth.RULES, *released_temporal.RULES, *released_voxel.RULES]
-DROPPED: dict[str, str] = {
-    **released_depth.DROPPED,
-    **released_temporal.DROPPED,
-    **released_voxel.DROPPED,
-}
+DROPPED: dict[str, str] = {**released_depth.DROPPED, **released_temporal.DROPPED}
 # Name parts that only the released detector has.
 _RELEASED_ROOTS = ("img_view_transformer.", "pts_bbox_head.", "img_bev_encoder_backbone.")
 _CLASSIFIER_BACKBONE = "backbone.layers."
@@ -54,12 +50,9 @@ def unwrap_state_dict(content: Mapping[str, Any], use_ema: bool = False) -> dict
     dots turned into underscores; which of the two is the average depended on the order of its
     hooks, normally the second.
 
-    Args:
-        content: What the file holds.
-        use_ema: Take the ``ema_`` copies of mmcv 1.x in place of the plain entries.
-
     Returns:
-        Tensors by name, without wrapper prefixes and without ``ema_`` copies.
+        Tensors by name, without wrapper prefixes and without ``ema_`` copies; with ``use_ema`` the
+        copies of mmcv 1.x take the place of the plain entries.
 
     Raises:
         InvalidValueError: If averages are asked for and the file has none.
@@ -96,46 +89,25 @@ def is_image_classifier(state: Iterable[str]) -> bool:
 
 
 def convert_released(state: Mapping[str, Tensor]) -> ConvertedState:
-    """Renames a released state dict to ours.
-
-    Args:
-        state: Released names, see :func:`unwrap_state_dict`.
-
-    Returns:
-        The renamed entries and the dropped constants.
-    """
+    """Renames a released state dict, see :func:`unwrap_state_dict`, to ours."""
     rename = KeyRenamer(RULES)
     kept = {rename(key) or key: value for key, value in state.items() if key not in DROPPED}
     return ConvertedState(kept, {key: DROPPED[key] for key in state if key in DROPPED})
 
 
 def convert_to_released(
-    state: Mapping[str, Tensor], constants: Mapping[str, Tensor]
+    state: Mapping[str, Tensor], constants: dict[str, Tensor]
 ) -> ConvertedState:
-    """Renames our state dict to the released names.
-
-    Args:
-        state: Our names.
-        constants: The released constants that our network has no entry for.
-
-    Returns:
-        The renamed entries with the constants; nothing is dropped.
-    """
+    """Renames our state dict to the released names; ``constants`` are those that we do not have."""
     rename = KeyRenamer(RULES, reverse=True)
-    return ConvertedState(
-        {**{rename(key) or key: value for key, value in state.items()}, **constants}
-    )
+    return ConvertedState({rename(key) or key: value for key, value in state.items()} | constants)
 
 
 def convert_classifier(state: Mapping[str, Tensor]) -> ConvertedState:
     """Takes the image backbone out of an mmcls EfficientNet checkpoint.
 
-    Args:
-        state: Names such as ``backbone.layers.0.conv.weight`` and ``head.fc.weight``.
-
-    Returns:
-        The ``backbone.*`` entries under the same names, which are those that
-        ``model.img_backbone.init_cfg`` looks for; the classification head is dropped.
+    The entries ``backbone.*`` keep their names, which ``model.img_backbone.init_cfg`` looks for;
+    the classification head ``head.*`` is dropped.
     """
     kept = {key: value for key, value in state.items() if not key.startswith(_CLASSIFIER_HEAD)}
     reason = "classification head of the ImageNet network"
@@ -143,15 +115,7 @@ def convert_classifier(state: Mapping[str, Tensor]) -> ConvertedState:
 
 
 def compare_states(actual: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
-    """Lists every difference in names and shapes between two state dicts.
-
-    Args:
-        actual: What a checkpoint holds.
-        expected: What the network has.
-
-    Returns:
-        One line a difference; empty when they fit.
-    """
+    """Lists every difference in names and shapes of a checkpoint from a network, a line each."""
     lines = [f"missing: {key}" for key in expected if key not in actual]
     lines += [f"unexpected: {key}" for key in actual if key not in expected]
     for key, value in expected.items():

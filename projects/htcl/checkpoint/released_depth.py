@@ -7,6 +7,7 @@ from htcl.checkpoint.released_hourglass import conv_gn_rules, hourglass_rules
 
 _VIEW = "img_view_transformer"
 _NET = f"{_VIEW}.depth_net"
+_ASPP, _BRANCHES = f"{_NET}.depth_conv.3", "depth_net.aspp.branches"
 _STEREO = f"{_VIEW}.leamodel"
 _FUSION = f"{_VIEW}.volume_interaction"
 
@@ -19,22 +20,6 @@ def _gate_rules(name: str) -> list[KeyRule]:
         KeyRule(f"{_NET}.{name}_se.conv_reduce", f"depth_net.{name}_gate.reduce"),
         KeyRule(f"{_NET}.{name}_se.conv_expand", f"depth_net.{name}_gate.expand"),
     ]
-
-
-def _pyramid_rules(released: str, ours: str) -> list[KeyRule]:
-    """Rules of the atrous pyramid."""
-    rules = [
-        KeyRule(f"{released}.global_avg_pool.1", f"{ours}.pool.conv"),
-        KeyRule(f"{released}.global_avg_pool.2", f"{ours}.pool.gn"),
-        KeyRule(f"{released}.conv1", f"{ours}.fuse.conv"),
-        KeyRule(f"{released}.bn1", f"{ours}.fuse.bn"),
-    ]
-    for branch in range(4):
-        rules += [
-            KeyRule(f"{released}.aspp{branch + 1}.atrous_conv", f"{ours}.branches.{branch}.conv"),
-            KeyRule(f"{released}.aspp{branch + 1}.bn", f"{ours}.branches.{branch}.bn"),
-        ]
-    return rules
 
 
 def _cell_rules(released: str, ours: str) -> list[KeyRule]:
@@ -56,7 +41,12 @@ RULES: list[KeyRule] = [
     *_gate_rules("context"),
     *_gate_rules("depth"),
     *(KeyRule(f"{_NET}.depth_conv.{i}", f"depth_net.depth_blocks.{i}") for i in range(3)),
-    *_pyramid_rules(f"{_NET}.depth_conv.3", "depth_net.aspp"),
+    KeyRule(f"{_ASPP}.global_avg_pool.1", "depth_net.aspp.pool.conv"),
+    KeyRule(f"{_ASPP}.global_avg_pool.2", "depth_net.aspp.pool.gn"),
+    *(KeyRule(f"{_ASPP}.aspp{i + 1}.atrous_conv", f"{_BRANCHES}.{i}.conv") for i in range(4)),
+    *(KeyRule(f"{_ASPP}.aspp{i + 1}.bn", f"{_BRANCHES}.{i}.bn") for i in range(4)),
+    KeyRule(f"{_ASPP}.conv1", "depth_net.aspp.fuse.conv"),
+    KeyRule(f"{_ASPP}.bn1", "depth_net.aspp.fuse.bn"),
     KeyRule(f"{_NET}.depth_conv.4", "depth_net.deform"),
     KeyRule(f"{_NET}.depth_conv.4.conv_offset", "depth_net.deform_offset"),
     KeyRule(f"{_NET}.depth_conv.5", "depth_net.depth_conv"),
@@ -80,9 +70,4 @@ RULES: list[KeyRule] = [
 ]
 
 _GEOMETRY = "a constant that the configuration determines; view_transformer computes it"
-DROPPED: dict[str, str] = {
-    f"{_VIEW}.dx": _GEOMETRY,
-    f"{_VIEW}.bx": _GEOMETRY,
-    f"{_VIEW}.nx": _GEOMETRY,
-    f"{_VIEW}.frustum": _GEOMETRY,
-}
+DROPPED = {f"{_VIEW}.{name}": _GEOMETRY for name in ("dx", "bx", "nx", "frustum")}

@@ -7,6 +7,8 @@ from htcl.checkpoint.released_hourglass import hourglass_encoder_rules
 
 _RELEASED = "img_view_transformer"
 _ENCODER = f"{_RELEASED}.temporal_encoder"
+_CURRENT = f"{_RELEASED}.curr_patch.atrous_block"
+_WARPED = f"{_RELEASED}.warped_patch.atrous_block"
 _DEFORMABLE = f"{_RELEASED}.temporal_deformable"
 
 RULES: list[KeyRule] = [
@@ -15,29 +17,19 @@ RULES: list[KeyRule] = [
     # The released layer1 begins with the max-pooling.
     KeyRule(f"{_ENCODER}.encoder.layer1.1", "temporal.matching.layer1"),
     KeyRule(f"{_ENCODER}.pose_enc.encoder", "temporal.pose.encoder"),
+    *(KeyRule(f"{_ENCODER}.pose_dec.net.{i}", f"temporal.pose.decoder.{2 * i}") for i in range(4)),
     *(
-        KeyRule(f"{_ENCODER}.pose_dec.net.{index}", f"temporal.pose.decoder.{2 * index}")
-        for index in range(4)
-    ),
-    *(
-        KeyRule(
-            f"{_RELEASED}.curr_patch.atrous_block{dilation}",
-            f"temporal.affinity.current_context.{index}",
+        rule
+        for i, dilation in enumerate((1, 2, 4))
+        for rule in (
+            KeyRule(f"{_CURRENT}{dilation}", f"temporal.affinity.current_context.{i}"),
+            KeyRule(f"{_WARPED}{dilation}.0", f"temporal.affinity.warped_context.{i}.conv"),
+            KeyRule(f"{_WARPED}{dilation}.2", f"temporal.affinity.warped_context.{i}.norm"),
         )
-        for index, dilation in enumerate((1, 2, 4))
     ),
-    *(
-        KeyRule(
-            f"{_RELEASED}.warped_patch.atrous_block{dilation}.{member}",
-            f"temporal.affinity.warped_context.{index}.{name}",
-        )
-        for index, dilation in enumerate((1, 2, 4))
-        for member, name in ((0, "conv"), (2, "norm"))
-    ),
-    *(
-        KeyRule(f"{_DEFORMABLE}.deformable{released}", f"temporal.refinement.levels.{index}")
-        for index, released in enumerate((3, 5, 7))
-    ),
+    KeyRule(f"{_DEFORMABLE}.deformable3", "temporal.refinement.levels.0"),
+    KeyRule(f"{_DEFORMABLE}.deformable5", "temporal.refinement.levels.1"),
+    KeyRule(f"{_DEFORMABLE}.deformable7", "temporal.refinement.levels.2"),
     KeyRule(f"{_DEFORMABLE}.deformablefuse", "temporal.refinement.fuse"),
     *hourglass_encoder_rules(f"{_RELEASED}.temporal_prehourglass", "temporal.pre_hourglass"),
     *hourglass_encoder_rules(f"{_RELEASED}.temporal_hourglass", "temporal.voxel_hourglass"),

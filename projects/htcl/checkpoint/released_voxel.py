@@ -32,6 +32,3 @@ RULES: list[KeyRule] = [
     KeyRule(f"{_HEAD}.point_occ_mlp.fc1", "point_head.classifier.0"),
     KeyRule(f"{_HEAD}.point_occ_mlp.fc2", "point_head.classifier.2"),
 ]
-
-# Every released entry of these parts has a place in our model.
-DROPPED: dict[str, str] = {}

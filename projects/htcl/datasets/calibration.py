@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from htcl.errors import InvalidValueError, MissingFileError
+from htcl.errors import InvalidValueError
+from htcl.files import existing
 
 _KEYS = ("P0", "P1", "P2", "P3", "Tr")
 _VALUES = 12
@@ -22,11 +23,8 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 def _read_lines(path: str | Path, what: str) -> list[str]:
     """Reads a text file, as any editor saves it: with or without a byte order mark, CRLF or LF."""
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"{path}: {what} file not found")
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        return existing(path, what).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise InvalidValueError(f"{path}: {what} file is no text: {error}") from None
 
@@ -62,11 +60,8 @@ class KittiCalibration:
     """Calibration of one odometry sequence.
 
     Attributes:
-        p0: (4, 4) projection of the left grey camera: rectified camera-0 point -> homogeneous
-            pixel; fourth row (0, 0, 0, 1).
-        p1: The same for the right grey camera.
-        p2: The same for the left colour camera.
-        p3: The same for the right colour camera.
+        p0, p1, p2, p3: (4, 4) projections of the left and right grey, left and right colour camera:
+            rectified camera-0 point -> homogeneous pixel; fourth row (0, 0, 0, 1).
         camera_from_lidar: (4, 4) rigid transform, called ``Tr`` in the file.
     """
 
@@ -78,11 +73,7 @@ class KittiCalibration:
 
     @classmethod
     def from_file(cls, path: str | Path) -> KittiCalibration:
-        """Reads ``calib.txt``.
-
-        Args:
-            path: The file: lines ``P0: 12 numbers`` to ``P3:`` and ``Tr:``. Further keys are
-                ignored.
+        """Reads ``calib.txt``: lines ``P0: 12 numbers`` to ``P3:`` and ``Tr:``, others ignored.
 
         Raises:
             MissingFileError: If the file is absent.
@@ -123,10 +114,7 @@ class KittiCalibration:
 
 
 def read_poses(path: str | Path) -> np.ndarray:
-    """Reads ``poses.txt``: one pose of camera 0 in the world of frame 0 a line.
-
-    Args:
-        path: The file.
+    """Reads ``poses.txt``: a line for each pose of camera 0 in the world of frame 0.
 
     Returns:
         (N, 4, 4) float64 ``world_from_camera``.
@@ -149,13 +137,8 @@ def read_poses(path: str | Path) -> np.ndarray:
 
 
 def lidar_poses(camera_poses: np.ndarray, calibration: KittiCalibration) -> np.ndarray:
-    """Turns camera poses into lidar poses: ``inv(Tr) P Tr``.
+    """Turns (N, 4, 4) ``world_from_camera`` of :func:`read_poses` into ``world_from_lidar``.
 
-    Args:
-        camera_poses: (N, 4, 4) ``world_from_camera`` as :func:`read_poses` gives them.
-        calibration: Calibration of the sequence.
-
-    Returns:
-        (N, 4, 4) float64 ``world_from_lidar``; the world is the lidar frame of frame 0.
+    This is ``inv(Tr) P Tr``, float64; the world is the lidar frame of frame 0.
     """
     return calibration.lidar_from_camera @ camera_poses @ calibration.camera_from_lidar

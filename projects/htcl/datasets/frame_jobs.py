@@ -17,13 +17,7 @@ _LONGEST_CHUNK = 16
 
 
 class JobResult(NamedTuple):
-    """Outcome of one job.
-
-    Attributes:
-        job: What was given to the function.
-        value: What the function returned, None if it failed.
-        error: What went wrong, None if nothing did.
-    """
+    """A job, what the function returned (None if it failed), and what went wrong if anything."""
 
     job: Any
     value: Any
@@ -45,7 +39,7 @@ def run_jobs(
         description: Text before the progress bar.
 
     Returns:
-        One result a job, in the order of the jobs.
+        One result a job, in their order.
 
     Raises:
         concurrent.futures.process.BrokenProcessPool: If a worker process was killed, for example

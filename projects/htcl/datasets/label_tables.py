@@ -22,11 +22,7 @@ def id_table(mapping: Mapping[int, int], default: int, size: int = NUM_RAW_IDS) 
 
 
 def as_raw_ids(raw: np.ndarray, source: str | Path | None) -> np.ndarray:
-    """Makes 16-bit ids of integers.
-
-    Raises:
-        InvalidValueError: If a value is no integer in 0..65535; ``source`` names the file.
-    """
+    """Makes uint16 ids of integers; InvalidValueError with ``source`` if one is not in 0..65535."""
     raw = np.asarray(raw)
     if raw.dtype == np.uint16 or raw.size == 0:
         return raw.astype(np.uint16, copy=False)
@@ -42,17 +38,10 @@ def as_raw_ids(raw: np.ndarray, source: str | Path | None) -> np.ndarray:
 def check_known(
     ids: np.ndarray, known: Iterable[int], what: str, owner: str, source: str | Path | None
 ) -> None:
-    """Refuses ids that are not known.
+    """Raises InvalidValueError if an id (uint8 or uint16, any shape) is not ``known``.
 
-    Args:
-        ids: uint8 or uint16 of any shape.
-        known: The ids that may occur.
-        what: What the ids are, for the message.
-        owner: Name of the data set.
-        source: File that the ids come from.
-
-    Raises:
-        InvalidValueError: Names the file, the unknown ids and how often they occur.
+    The message names the file ``source``, the data set ``owner``, what the ids are, the unknown
+    ones and how often they occur.
     """
     known = sorted(known)
     table = id_table(dict.fromkeys(known, 1), 0).view(bool)

@@ -12,10 +12,9 @@ ROOT_VARIABLE = "SEMANTICKITTI_ROOT"
 
 # Folder of each kind of per-frame file inside a sequence folder, and the suffixes that the files
 # may have, the official one first.
-_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-_FRAME_FILES = {
-    "image_2": ("image_2", _IMAGE_SUFFIXES),
-    "image_3": ("image_3", _IMAGE_SUFFIXES),
+FRAME_FILES = {
+    "image_2": ("image_2", (".png", ".jpg", ".jpeg")),
+    "image_3": ("image_3", (".png", ".jpg", ".jpeg")),
     "velodyne": ("velodyne", (".bin",)),
     "point_labels": ("labels", (".label",)),
     "voxel_bin": ("voxels", (".bin",)),
@@ -78,72 +77,47 @@ class KittiLayout:
                 f"{ROOT_VARIABLE} to the folder that holds the SemanticKITTI sequences"
             )
         self.data_root = Path(data_root)
-        main = self._sequence_parent(self.data_root, source)
-        velodyne = self._optional_root(velodyne_root, "velodyne_root")
-        lidarseg = self._optional_root(lidarseg_root, "lidarseg_root")
-        self._roots = {"image": main, "velodyne": velodyne or main, "lidarseg": lidarseg or main}
+        self._main = main = _sequence_parent(self.data_root, source)
+        self._velodyne = self._optional_root(velodyne_root, "velodyne_root") or main
+        self._lidarseg = self._optional_root(lidarseg_root, "lidarseg_root") or main
         self.label_root = Path(label_root) if label_root else main.parent / "labels"
 
     def _optional_root(self, root: str | Path | None, key: str) -> Path | None:
         if root:
-            return self._sequence_parent(Path(root), key)
+            return _sequence_parent(Path(root), key)
         parts = self.data_root.absolute().parts
         if parts[-len(_README_TAIL) :] == _README_TAIL:
             sibling = Path(*parts[: -len(_README_TAIL)]) / _README_SIBLINGS[key]
-            # A sibling without sequences is no error yet: evaluation needs no lidar. It still shows
-            # among the searched folders.
+            # Without sequences it is no error yet (evaluation needs no lidar), only searched.
             if sibling.is_dir():
                 return _find_parent(sibling) or sibling / _SEQUENCE_PARENTS[0]
         return None
 
-    @staticmethod
-    def _sequence_parent(root: Path, source: str) -> Path:
-        if not root.is_dir():
-            raise MissingFileError(f"{root}: folder not found (from {source})")
-        parent = _find_parent(root)
-        if parent is None:
-            searched = ", ".join(str(root / name) for name in _SEQUENCE_PARENTS)
-            raise MissingFileError(
-                f"{root}: no sequence folder such as 00 or 08 found (from {source}); "
-                f"searched {searched}"
-            )
-        return parent
-
     def _parents(self, kind: str) -> list[Path]:
         """Lists the sequence parents to search for a kind of file, best first, without repeats."""
-        first = {"velodyne": "velodyne", "point_labels": "lidarseg"}.get(kind, "image")
-        return list(dict.fromkeys([self._roots[first], *self._roots.values()]))
+        first = {"velodyne": self._velodyne, "point_labels": self._lidarseg}.get(kind, self._main)
+        return list(dict.fromkeys([first, self._main, self._velodyne, self._lidarseg]))
 
     def sequences(self) -> list[str]:
         """Names all sequences of the main root, sorted."""
-        return sorted(entry.name for entry in self._roots["image"].iterdir() if _is_sequence(entry))
+        return sorted(entry.name for entry in self._main.iterdir() if _is_sequence(entry))
 
     def folder(self, sequence: str, kind: str) -> Path:
-        """Finds the folder of one kind of per-frame file.
-
-        Args:
-            sequence: Such as ``"08"``.
-            kind: One of image_2, image_3, velodyne, point_labels, voxel_bin, voxel_labels,
-                voxel_invalid, voxel_occluded.
+        """Finds the folder of one kind of per-frame file (a key of ``FRAME_FILES``).
 
         Raises:
             KeyError: If the kind is unknown.
             MissingFileError: If no root has the folder; lists what was searched.
         """
         searched = self._folders(sequence, kind)
-        name = _FRAME_FILES[kind][0]
-        return _first(searched, Path.is_dir, f"sequence {sequence}: no folder {name!r}")
+        return _first(searched, Path.is_dir, f"sequence {sequence}: no folder {searched[0].name!r}")
 
     def default_folder(self, sequence: str, kind: str) -> Path:
         """Builds the path where a folder would be written: in the root meant for its kind."""
         return self._folders(sequence, kind)[0]
 
     def frames(self, sequence: str, kind: str) -> dict[str, Path]:
-        """Lists the files of a kind by frame, such as ``"000005"``, in the order of the frames.
-
-        Raises:
-            MissingFileError: If there is no such folder.
-        """
+        """Lists the files of :meth:`folder` by frame, such as ``"000005"``, in their order."""
         return _list_files(self.folder(sequence, kind), kind)
 
     def files(self, sequence: str, kind: str, frames: Iterable[str]) -> dict[str, Path]:
@@ -151,14 +125,14 @@ class KittiLayout:
         folders = self._folders(sequence, kind)
         folder = next(filter(Path.is_dir, folders), folders[0])
         found = _list_files(folder, kind) if folder.is_dir() else {}
-        suffix = next(iter(found.values())).suffix if found else _FRAME_FILES[kind][1][0]
+        suffix = next(iter(found.values())).suffix if found else FRAME_FILES[kind][1][0]
         return {frame: found.get(frame, folder / f"{frame}{suffix}") for frame in frames}
 
     def _folders(self, sequence: str, kind: str) -> list[Path]:
         """Lists where the folder of a kind may be, best first."""
-        if kind not in _FRAME_FILES:
-            raise KeyError(f"unknown kind of file {kind!r}, expected one of {sorted(_FRAME_FILES)}")
-        return [parent / sequence / _FRAME_FILES[kind][0] for parent in self._parents(kind)]
+        if kind not in FRAME_FILES:
+            raise KeyError(f"unknown kind of file {kind!r}, expected one of {sorted(FRAME_FILES)}")
+        return [parent / sequence / FRAME_FILES[kind][0] for parent in self._parents(kind)]
 
     def calibration(self, sequence: str) -> Path:
         """Finds ``calib.txt`` of a sequence."""
@@ -172,9 +146,22 @@ class KittiLayout:
         searched += [parent.parent / "poses" / f"{sequence}.txt" for parent in parents]
         return _first(searched, Path.is_file, f"sequence {sequence}: no poses.txt")
 
-    def training_label(self, sequence: str, frame: str, scale: str = "1_1") -> Path:
+    def training_label(self, sequence: str, frame: str, scale: str) -> Path:
         """Builds the path of a training label of scale 1_1, 1_2 or 1_8; it may be missing."""
         return self.label_root / sequence / f"{frame}_{scale}.npy"
+
+
+def _sequence_parent(root: Path, source: str) -> Path:
+    if not root.is_dir():
+        raise MissingFileError(f"{root}: folder not found (from {source})")
+    parent = _find_parent(root)
+    if parent is None:
+        searched = ", ".join(str(root / name) for name in _SEQUENCE_PARENTS)
+        raise MissingFileError(
+            f"{root}: no sequence folder such as 00 or 08 found (from {source}); "
+            f"searched {searched}"
+        )
+    return parent
 
 
 def _find_parent(root: Path) -> Path | None:
@@ -189,7 +176,7 @@ def _list_files(folder: Path, kind: str) -> dict[str, Path]:
     names = os.listdir(folder)
     found: dict[str, Path] = {}
     # The official suffix comes last and wins.
-    for suffix in reversed(_FRAME_FILES[kind][1]):
+    for suffix in reversed(FRAME_FILES[kind][1]):
         found |= {n.removesuffix(suffix): folder / n for n in names if n.endswith(suffix)}
     return {frame: found[frame] for frame in sorted(found) if frame.isdigit()}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,10 +17,8 @@ from mmengine.logging import print_log
 
 from htcl.datasets.sample_info import SampleInfo
 from htcl.datasets.specification import DatasetSpecification, build_specification
-from htcl.errors import InvalidValueError, MissingFileError
+from htcl.errors import InvalidValueError, MissingFileError, listed
 from htcl.geometry import relative_motion
-
-_MAX_LISTED = 20
 
 
 class OccupancyDataset(BaseDataset, ABC):
@@ -97,17 +96,10 @@ class OccupancyDataset(BaseDataset, ABC):
 
     @abstractmethod
     def list_sequence(self, sequence: str) -> list[SampleInfo]:
-        """Lists the frames of a sequence.
+        """Lists the frames of a sequence; MissingFileError if it or a file about it is missing.
 
-        Args:
-            sequence: Its name.
-
-        Returns:
-            An info for each frame, without history but with ``world_from_camera`` where poses are
-            known and wanted (:meth:`wants`). Frames with ``is_sample=False`` serve as history only.
-
-        Raises:
-            MissingFileError: If the sequence or a file that describes it is missing.
+        Infos have no history, but ``world_from_camera`` where poses are known and wanted
+        (:meth:`wants`). Frames with ``is_sample=False`` serve as history only.
         """
 
     def wants(self, name: str) -> bool | None:
@@ -126,8 +118,8 @@ class OccupancyDataset(BaseDataset, ABC):
         if problems:
             raise MissingFileError(
                 f"{len(problems)} of {len(self.sequences)} sequences of {self.data_root} "
-                "cannot be used (the key `sequences` selects those that are there):\n  "
-                + "\n  ".join(problems)
+                "cannot be used (the key `sequences` selects those that are there):"
+                f"{listed(problems, len(problems))}"
             )
         if self.check_files:
             self._check(samples)
@@ -139,12 +131,8 @@ class OccupancyDataset(BaseDataset, ABC):
 
     def _completed(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """The info with what the transforms have to know of the data set."""
-        facts = {
-            "specification": self.specification,
-            "inputs": self.inputs,
-            "with_labels": self.with_labels,
-        }
-        return {**info, **facts}
+        facts = {"specification": self.specification, "inputs": self.inputs}
+        return {**info, **facts, "with_labels": self.with_labels}
 
     def _with_history(self, frames: list[SampleInfo]) -> list[SampleInfo]:
         """The samples among the frames of a sequence, with their history."""
@@ -162,13 +150,10 @@ class OccupancyDataset(BaseDataset, ABC):
 
     def _check(self, samples: Sequence[SampleInfo]) -> None:
         """Looks for every file that the pipeline needs, listing each folder once."""
-        listings: dict[str, frozenset[str] | None] = {}
 
+        @cache
         def listing(folder: str) -> frozenset[str] | None:
-            if folder not in listings:
-                found = os.listdir(folder) if os.path.isdir(folder) else None
-                listings[folder] = None if found is None else frozenset(found)
-            return listings[folder]
+            return frozenset(os.listdir(folder)) if os.path.isdir(folder) else None
 
         files: dict[str, str] = {}
         folders: dict[tuple[str, str], set[str]] = {}
@@ -199,11 +184,9 @@ class OccupancyDataset(BaseDataset, ABC):
             for (folder, step), names in folders.items()
         ]
         lines += [f"{path} {note}" for path, note in files.items()]
-        more = f"\n  ... and {len(lines) - _MAX_LISTED} more" if len(lines) > _MAX_LISTED else ""
-        listed = "\n  ".join(lines[:_MAX_LISTED])
         raise MissingFileError(
             f"{missing} files are missing below {self.data_root} (split {self.split}, sequences "
-            f"{', '.join(self.sequences)}):\n  {listed}{more}"
+            f"{', '.join(self.sequences)}):{listed(lines)}"
         )
 
 

@@ -57,25 +57,25 @@ class SampleInfo(TypedDict, total=False):
     """False for a frame that only serves as history; only before the history is known."""
 
 
-def loads(results: Mapping[str, Any], name: str, available: bool) -> bool:
-    """Whether a transform has to load an input.
+def wanted_inputs(results: Mapping[str, Any], available: Mapping[str, bool]) -> set[str]:
+    """Which inputs a transform has to load: those in ``inputs`` of the sample; if None, all there.
 
     Args:
-        results: The sample; ``inputs`` holds the names of the wanted inputs, None = all there are.
-        name: Name of the input.
-        available: Whether the data set has it.
+        results: The sample.
+        available: Whether the data set has each input that the transform can load.
 
     Raises:
-        InvalidValueError: If it is wanted by name, but not available.
+        InvalidValueError: If an input is wanted by name, but not available.
     """
     wanted = results.get("inputs")
     if wanted is None:
-        return available
-    if name in wanted and not available:
-        raise InvalidValueError(
-            f"sequence {results.get('sequence')} frame {results.get('frame')}: the input {name!r} "
-            "is wanted, but the data set has none: choose a network without it, or give what it "
-            "needs (history: num_history above 0; current_from_history: poses; right: a second "
-            "camera; points and depth_maps: lidar scans)"
-        )
-    return name in wanted
+        return {name for name, there in available.items() if there}
+    for name in available:
+        if name in wanted and not available[name]:
+            raise InvalidValueError(
+                f"sequence {results.get('sequence')} frame {results.get('frame')}: the input "
+                f"{name!r} is wanted, but the data set has none: choose a network without it, or "
+                "give what it needs (history: num_history above 0; current_from_history: poses; "
+                "right: a second camera; points and depth_maps: lidar scans)"
+            )
+    return wanted & available.keys()

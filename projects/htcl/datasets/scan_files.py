@@ -9,26 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-from htcl.errors import InvalidValueError, MissingFileError
+from htcl.errors import InvalidValueError
+from htcl.files import existing
 
 _POINT_BYTES = 16
 _LABEL_BYTES = 4
 
 
 def read_scan(path: str | Path) -> np.ndarray:
-    """Reads a scan.
-
-    Args:
-        path: The file.
-
-    Returns:
-        (N, 4) float32: x, y, z in the lidar frame, metres, and remission.
+    """Reads a scan, (N, 4) float32: x, y, z in the lidar frame, metres, and remission.
 
     Raises:
         MissingFileError: If the file is absent.
         InvalidValueError: If its size is not a multiple of 16 bytes, or a coordinate is not finite.
     """
-    path = _existing(path, "lidar scan")
+    path = existing(path, "lidar scan")
     found = path.stat().st_size
     if found % _POINT_BYTES:
         raise InvalidValueError(
@@ -44,21 +39,18 @@ def read_scan(path: str | Path) -> np.ndarray:
 def read_point_labels(
     path: str | Path, num_points: int, scan_path: str | Path = "the scan"
 ) -> np.ndarray:
-    """Reads the labels of a scan.
+    """Reads the labels of a scan, (N,) uint32: class in the low, instance in the high 16 bits.
 
     Args:
         path: The file.
         num_points: N of the scan.
         scan_path: File of the scan, for the error message.
 
-    Returns:
-        (N,) uint32: class in the low 16 bits, instance in the high 16 bits.
-
     Raises:
         MissingFileError: If the file is absent.
         InvalidValueError: If it has not one label a point.
     """
-    path = _existing(path, "point label")
+    path = existing(path, "point label")
     found = path.stat().st_size
     if found != num_points * _LABEL_BYTES:
         raise InvalidValueError(
@@ -66,10 +58,3 @@ def read_point_labels(
             f"(one uint32 for each of the {num_points} points of {scan_path})"
         )
     return np.fromfile(path, dtype="<u4")
-
-
-def _existing(path: str | Path, what: str) -> Path:
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"{path}: {what} file not found")
-    return path

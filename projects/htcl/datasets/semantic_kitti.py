@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from mmengine.registry import DATASETS
 
 from htcl.datasets.calibration import KittiCalibration, read_poses
-from htcl.datasets.layout import KittiLayout
+from htcl.datasets.layout import FRAME_FILES, KittiLayout
 from htcl.datasets.occupancy_dataset import OccupancyDataset
 from htcl.datasets.sample_info import SampleInfo
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
@@ -25,11 +25,7 @@ class SemanticKITTISSC(OccupancyDataset):
     ``calib_path`` and ``poses_path``, for messages.
 
     Args:
-        data_root: Root of the data, see :class:`KittiLayout`. None takes the environment variable
-            ``SEMANTICKITTI_ROOT``.
-        velodyne_root: Root of the lidar scans, if elsewhere.
-        lidarseg_root: Root of the point labels, if elsewhere.
-        label_root: Folder of the training labels, if elsewhere.
+        data_root, velodyne_root, lidarseg_root, label_root: See :class:`KittiLayout`.
         frames: Which frames are samples: 'voxels' (those with a ``voxels/*.bin``, every fifth scan)
             or 'images' (all of ``image_2``; without ground truth for most).
         num_history: Number of earlier frames, T - 1.
@@ -42,10 +38,7 @@ class SemanticKITTISSC(OccupancyDataset):
         InvalidValueError: If an argument is out of range, or calibration or poses are unsound.
     """
 
-    FOLDER_KEYS: ClassVar[dict[str, str]] = {
-        "velodyne": "velodyne_root",
-        "labels": "lidarseg_root",
-    }
+    FOLDER_KEYS: ClassVar[dict[str, str]] = {"velodyne": "velodyne_root", "labels": "lidarseg_root"}
 
     def __init__(
         self,
@@ -93,13 +86,7 @@ class SemanticKITTISSC(OccupancyDataset):
         # image (a cut sequence) is listed too, so that the check names its image.
         numbers = sample_numbers.union(range(int(min(images)), last + 1))
         frames = [f"{number:0{width}d}" for number in sorted(numbers)]
-        paths = {
-            kind: layout.files(sequence, kind, frames)
-            for kind in (
-                *("image_2", "image_3", "velodyne", "point_labels"),
-                *("voxel_labels", "voxel_invalid"),
-            )
-        }
+        paths = {kind: layout.files(sequence, kind, frames) for kind in FRAME_FILES}
         return [
             {
                 "sequence": sequence,
@@ -122,10 +109,7 @@ class SemanticKITTISSC(OccupancyDataset):
                 "labels": {
                     "raw": str(paths["voxel_labels"][frame]),
                     "invalid": str(paths["voxel_invalid"][frame]),
-                    "ready": {
-                        scale: str(layout.training_label(sequence, frame, scale))
-                        for scale in SCALES
-                    },
+                    "ready": {s: str(layout.training_label(sequence, frame, s)) for s in SCALES},
                 },
                 "calib_path": str(calib_path),
                 "poses_path": poses_path,

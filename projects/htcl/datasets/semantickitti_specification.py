@@ -14,127 +14,45 @@ from __future__ import annotations
 from htcl.datasets.specification import DatasetSpecification, register_specification
 from htcl.geometry import VoxelGrid
 
-_CLASS_NAMES = (
-    "empty",
-    "car",
-    "bicycle",
-    "motorcycle",
-    "truck",
-    "other-vehicle",
-    "person",
-    "bicyclist",
-    "motorcyclist",
-    "road",
-    "parking",
-    "sidewalk",
-    "other-ground",
-    "building",
-    "fence",
-    "vegetation",
-    "trunk",
-    "terrain",
-    "pole",
-    "traffic-sign",
+# By training id: name, RGB colour (the benchmark's file stores BGR), raw ids, voxels of the
+# training split. The first raw id is the one of predictions, those from 252 on are moving.
+_CLASSES = (
+    ("empty", (0, 0, 0), (0,), 5.41773033e9),
+    ("car", (100, 150, 245), (10, 252), 1.57835390e7),
+    ("bicycle", (100, 230, 245), (11,), 1.25136e5),
+    ("motorcycle", (30, 60, 150), (15,), 1.18809e5),
+    ("truck", (80, 30, 180), (18, 258), 6.46799e5),
+    # 13 and 257 are buses, 16 and 256 on rails.
+    ("other-vehicle", (0, 0, 255), (20, 13, 16, 256, 257, 259), 8.21951e5),
+    ("person", (255, 30, 30), (30, 254), 2.62978e5),
+    ("bicyclist", (255, 40, 200), (31, 253), 2.83696e5),
+    ("motorcyclist", (150, 30, 90), (32, 255), 2.0475e5),
+    ("road", (255, 0, 255), (40, 60), 6.16887030e7),  # 60: lane marking
+    ("parking", (255, 150, 255), (44,), 4.502961e6),
+    ("sidewalk", (75, 0, 75), (48,), 4.4883650e7),
+    ("other-ground", (175, 0, 75), (49,), 2.269923e6),
+    ("building", (255, 200, 0), (50,), 5.6840218e7),
+    ("fence", (255, 120, 50), (51,), 1.5719652e7),
+    ("vegetation", (0, 175, 0), (70,), 1.58442623e8),
+    ("trunk", (135, 60, 0), (71,), 2.061623e6),
+    ("terrain", (150, 240, 80), (72,), 3.6970522e7),
+    ("pole", (255, 240, 150), (80,), 1.151988e6),
+    ("traffic-sign", (255, 0, 0), (81,), 3.34146e5),
 )
-
-# Official colours as RGB (the benchmark's file stores them as BGR).
-_PALETTE = (
-    (0, 0, 0),
-    (100, 150, 245),
-    (100, 230, 245),
-    (30, 60, 150),
-    (80, 30, 180),
-    (0, 0, 255),
-    (255, 30, 30),
-    (255, 40, 200),
-    (150, 30, 90),
-    (255, 0, 255),
-    (255, 150, 255),
-    (75, 0, 75),
-    (175, 0, 75),
-    (255, 200, 0),
-    (255, 120, 50),
-    (0, 175, 0),
-    (135, 60, 0),
-    (150, 240, 80),
-    (255, 240, 150),
-    (255, 0, 0),
-)
-
-# Voxels of each class over the training split.
-_CLASS_COUNTS = (
-    5.41773033e9,
-    1.57835390e7,
-    1.25136e5,
-    1.18809e5,
-    6.46799e5,
-    8.21951e5,
-    2.62978e5,
-    2.83696e5,
-    2.0475e5,
-    6.16887030e7,
-    4.502961e6,
-    4.4883650e7,
-    2.269923e6,
-    5.6840218e7,
-    1.5719652e7,
-    1.58442623e8,
-    2.061623e6,
-    3.6970522e7,
-    1.151988e6,
-    3.34146e5,
-)
-
-# The benchmark's learning map, in which 0 stands for "unlabelled or not scored".
-_LEARNING_MAP = {
-    0: 0,  # unlabelled
-    1: 0,  # outlier
-    10: 1,  # car
-    11: 2,  # bicycle
-    13: 5,  # bus
-    15: 3,  # motorcycle
-    16: 5,  # on rails
-    18: 4,  # truck
-    20: 5,  # other vehicle
-    30: 6,  # person
-    31: 7,  # bicyclist
-    32: 8,  # motorcyclist
-    40: 9,  # road
-    44: 10,  # parking
-    48: 11,  # sidewalk
-    49: 12,  # other ground
-    50: 13,  # building
-    51: 14,  # fence
-    52: 0,  # other structure
-    60: 9,  # lane marking
-    70: 15,  # vegetation
-    71: 16,  # trunk
-    72: 17,  # terrain
-    80: 18,  # pole
-    81: 19,  # traffic sign
-    99: 0,  # other object
-    252: 1,  # moving car
-    253: 7,  # moving bicyclist
-    254: 6,  # moving person
-    255: 8,  # moving motorcyclist
-    256: 5,  # moving on rails
-    257: 5,  # moving bus
-    258: 4,  # moving truck
-    259: 5,  # moving other vehicle
-}
+_NAMES, _COLOURS, _RAW_IDS, _COUNTS = zip(*_CLASSES, strict=True)
+_SCORED = {raw: train for train, ids in enumerate(_RAW_IDS) for raw in ids}
+# Outlier, other structure, other object: matter of no scored class. As voxels only raw 0
+# ("unlabelled") means empty; the benchmark's learning map has 0 for all four.
+_UNSCORED = (1, 52, 99)
 
 SEMANTICKITTI = register_specification(
     DatasetSpecification(
         name="SemanticKITTI",
-        class_names=_CLASS_NAMES,
-        palette=_PALETTE,
-        # In the voxel task only raw 0 means "empty"; the other ids that map to 0 are matter of no
-        # scored class.
-        voxel_map={
-            raw: train if train or raw == 0 else 255 for raw, train in _LEARNING_MAP.items()
-        },
-        point_map=_LEARNING_MAP,
-        raw_ids=(0, 10, 11, 15, 18, 20, 30, 31, 32, 40, 44, 48, 49, 50, 51, 70, 71, 72, 80, 81),
+        class_names=_NAMES,
+        palette=_COLOURS,
+        voxel_map=_SCORED | dict.fromkeys(_UNSCORED, 255),
+        point_map=_SCORED | dict.fromkeys(_UNSCORED, 0),
+        raw_ids=tuple(ids[0] for ids in _RAW_IDS),
         grid=VoxelGrid.from_range((0.0, -25.6, -2.0, 51.2, 25.6, 4.4), 0.2),
         splits={
             "train": ("00", "01", "02", "03", "04", "05", "06", "07", "09", "10"),
@@ -142,6 +60,6 @@ SEMANTICKITTI = register_specification(
             "trainval": ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10"),
             "test": ("11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21"),
         },
-        class_counts=_CLASS_COUNTS,
+        class_counts=_COUNTS,
     )
 )

@@ -122,11 +122,8 @@ class DatasetSpecification:
         """Names the sequences of a split, or those chosen instead.
 
         Args:
-            split: One of ``splits``.
+            split: One of ``splits``; InvalidValueError if it is none.
             chosen: A name, a number (8 is ``'08'``), or several; None or nothing: the split's.
-
-        Raises:
-            InvalidValueError: If the split is unknown.
         """
         check_choice("split", split, tuple(self.splits))
         # `--cfg-options sequences=08` arrives as the number 8.
@@ -138,15 +135,12 @@ class DatasetSpecification:
     def voxels_from_raw(
         self, raw: np.ndarray, strict: bool = False, source: str | Path | None = None
     ) -> np.ndarray:
-        """Maps raw ids of voxels to training ids.
+        """Maps raw ids of voxels to training ids, uint8 of the same shape.
 
         Args:
             raw: Integers in 0..65535 of any shape.
-            strict: Refuse unknown ids instead of ignoring them.
+            strict: Refuse unknown ids instead of ignoring them (``ignore_index``).
             source: File that the ids come from, for the error message.
-
-        Returns:
-            Training ids, uint8, same shape; ``ignore_index`` for unknown ids.
 
         Raises:
             InvalidValueError: If ``strict`` and an id is unknown, or a value does not fit.
@@ -159,37 +153,30 @@ class DatasetSpecification:
     def voxels_from_stored(
         self, labels: np.ndarray, source: str | Path | None = None
     ) -> np.ndarray:
-        """Maps the values of a ready label file to training ids.
+        """Maps the values of a ready label file to training ids, uint8 of the same shape.
 
         Args:
             labels: uint8 of any shape: indices of ``stored_ids``, 255 = not scored.
             source: File that the values come from, for the error message.
-
-        Returns:
-            Training ids, uint8, same shape.
 
         Raises:
             InvalidValueError: If a value is no class and not 255.
         """
         known = (*range(len(self.stored_ids)), _STORED_IGNORE)
         check_known(labels, known, "training label", self.name, source)
-        return self._stored_table[labels]
+        raw_ids = np.array(self.stored_ids, dtype=np.uint16)
+        table = id_table(dict(enumerate(self._voxel_table[raw_ids])), self.ignore_index, size=256)
+        return table[labels]
 
     def points_from_raw(
         self, raw: np.ndarray, strict: bool = False, source: str | Path | None = None
     ) -> np.ndarray:
-        """Maps the labels of lidar points to training ids.
+        """Maps the labels of lidar points to training ids, (N,) uint8.
 
         Args:
             raw: (N,) integers, the class in the low 16 bits.
-            strict: Refuse unknown ids instead of giving them the empty class.
+            strict: Refuse unknown ids (InvalidValueError) instead of giving them the empty class.
             source: File that the ids come from, for the error message.
-
-        Returns:
-            (N,) uint8.
-
-        Raises:
-            InvalidValueError: If ``strict`` and an id is unknown.
         """
         semantic = (np.asarray(raw).astype(np.uint32, copy=False) & 0xFFFF).astype(np.uint16)
         if strict:
@@ -232,7 +219,6 @@ class DatasetSpecification:
             name = self.class_names[old]
             return new_id.get(group_of.get(name, name), self.ignore_index)
 
-        points = {raw: renumber(old) for raw, old in self.point_map.items()}
         counts = None
         if self.class_counts is not None:
             sums = [0.0] * len(firsts)
@@ -247,8 +233,8 @@ class DatasetSpecification:
             raw_ids=tuple(self.raw_ids[first] for first in firsts.values()),
             voxel_map={raw: renumber(old) for raw, old in self.voxel_map.items()},
             point_map={
-                raw: new_id[empty] if new == self.ignore_index else new
-                for raw, new in points.items()
+                raw: new_id[empty] if renumber(old) == self.ignore_index else renumber(old)
+                for raw, old in self.point_map.items()
             },
             class_counts=counts,
             empty_class=new_id[empty],
@@ -261,11 +247,6 @@ class DatasetSpecification:
     @cached_property
     def _point_table(self) -> np.ndarray:
         return id_table(self.point_map, self.empty_class)
-
-    @cached_property
-    def _stored_table(self) -> np.ndarray:
-        raw = np.array(self.stored_ids, dtype=np.uint16)
-        return id_table(dict(enumerate(self._voxel_table[raw])), self.ignore_index, size=256)
 
 
 def register_specification(specification: DatasetSpecification) -> DatasetSpecification:
@@ -282,8 +263,8 @@ def build_specification(
     Args:
         config: A specification; the name of one; ``base`` (a name) with any of ``merge`` (see
             :meth:`DatasetSpecification.merged`), ``grid`` (see :meth:`VoxelGrid.build`;
-            ``voxel_size`` alone keeps the box) and
-            attributes to replace; or, without ``base``, all attributes.
+            ``voxel_size`` alone divides the base's box anew) and attributes to replace; or, without
+            ``base``, all attributes.
 
     Raises:
         InvalidValueError: If the name or a key is unknown.
@@ -302,16 +283,12 @@ def build_specification(
     if base is not None and "merge" in changes:
         base = base.merged(changes.pop("merge"))
     for key in ("grid", "stored_grid"):
-        if key in changes:
-            changes[key] = _grid(changes[key], base)
+        grid: Any = changes.get(key)
+        if base is not None and isinstance(grid, Mapping) and set(grid) == {"voxel_size"}:
+            changes[key] = base.grid.resized(grid["voxel_size"])
+        elif key in changes:
+            changes[key] = VoxelGrid.build(grid)
     try:
         return DatasetSpecification(**changes) if base is None else replace(base, **changes)
     except TypeError as error:
         raise InvalidValueError(f"specification {dict(config)}: {error}") from None
-
-
-def _grid(config: Any, base: DatasetSpecification | None) -> VoxelGrid:
-    """The grid of a config; a voxel size alone divides the base's box anew."""
-    if base is not None and isinstance(config, Mapping) and set(config) == {"voxel_size"}:
-        return base.grid.resized(config["voxel_size"])
-    return VoxelGrid.build(config)

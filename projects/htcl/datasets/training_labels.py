@@ -27,7 +27,7 @@ def make_training_label(
     strict: bool = True,
     source: str | Path | None = None,
 ) -> np.ndarray:
-    """Applies the official learning map and the invalid mask.
+    """Applies the official learning map and the invalid mask; (X, Y, Z) uint8 training ids.
 
     Args:
         raw: (X, Y, Z) raw ids of a ``.label`` file.
@@ -35,9 +35,6 @@ def make_training_label(
         specification: What the ids mean.
         strict: Refuse ids outside the learning map.
         source: File that the ids come from, for the error message.
-
-    Returns:
-        (X, Y, Z) uint8 training ids.
 
     Raises:
         ValueError: If the shapes differ.
@@ -78,17 +75,9 @@ def label_window(stored: VoxelGrid, grid: VoxelGrid) -> tuple[tuple[slice, slice
 
 
 def fit_labels(labels: np.ndarray, specification: DatasetSpecification) -> np.ndarray:
-    """Cuts stored labels to the grid of the specification, and pools them if it is coarser.
+    """Cuts uint8 training ids of the ``stored_grid`` to the specification's ``grid``.
 
-    Args:
-        labels: Training ids on ``specification.stored_grid``, uint8.
-        specification: Says both grids.
-
-    Returns:
-        Training ids on ``specification.grid``, uint8.
-
-    Raises:
-        InvalidValueError: If the grids do not fit together.
+    They are pooled if it is coarser; see :func:`label_window` for grids that do not fit.
     """
     window, edge = label_window(specification.stored_grid, specification.grid)
     return downsample_labels(labels[window], edge, specification)
@@ -106,14 +95,11 @@ def downsample_labels(
 
     Args:
         labels: (X, Y, Z) uint8 training ids.
-        factor: Edge of a block; must divide X, Y and Z.
+        factor: Edge of a block; ValueError if it does not divide X, Y and Z.
         specification: Says which classes there are.
 
     Returns:
         (X / factor, Y / factor, Z / factor) uint8.
-
-    Raises:
-        ValueError: If a size is not a multiple of the factor.
     """
     if any(size % factor for size in labels.shape):
         raise ValueError(f"label grid {labels.shape} cannot be divided into blocks of {factor}")

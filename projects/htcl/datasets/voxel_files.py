@@ -13,16 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
-from htcl.errors import InvalidValueError, MissingFileError
-from htcl.files import atomic_write
+from htcl.errors import InvalidValueError
+from htcl.files import atomic_write, existing
 
 GRID_SIZE = SEMANTICKITTI.stored_grid.shape
 
 
-def _read(path: Path, dtype: str, expected_bytes: int, what: str) -> np.ndarray:
-    if not path.is_file():
-        raise MissingFileError(f"{path}: {what} file not found")
-    found = path.stat().st_size
+def _read(path: str | Path, dtype: str, expected_bytes: int, what: str) -> np.ndarray:
+    found = existing(path, what).stat().st_size
     if found != expected_bytes:
         raise InvalidValueError(
             f"{path}: {what} file has {found} bytes, expected {expected_bytes}; "
@@ -32,29 +30,18 @@ def _read(path: Path, dtype: str, expected_bytes: int, what: str) -> np.ndarray:
 
 
 def read_voxel_labels(path: str | Path, grid_size: tuple[int, int, int] = GRID_SIZE) -> np.ndarray:
-    """Reads a ``.label`` file.
-
-    Args:
-        path: The file.
-        grid_size: Number of voxels along (X, Y, Z).
-
-    Returns:
-        (X, Y, Z) uint16 raw ids.
+    """Reads the (X, Y, Z) uint16 raw ids of a ``.label`` file.
 
     Raises:
         MissingFileError: If the file is absent.
         InvalidValueError: If its size does not fit the grid.
     """
-    flat = _read(Path(path), "<u2", 2 * math.prod(grid_size), "voxel label")
+    flat = _read(path, "<u2", 2 * math.prod(grid_size), "voxel label")
     return flat.astype(np.uint16, copy=False).reshape(grid_size)
 
 
 def write_voxel_labels(path: str | Path, labels: np.ndarray) -> None:
-    """Writes (X, Y, Z) uint16 raw ids as a ``.label`` file, atomically.
-
-    Raises:
-        ValueError: If the array is not three-dimensional uint16.
-    """
+    """Writes (X, Y, Z) uint16 raw ids (else ValueError) as a ``.label`` file, atomically."""
     if labels.ndim != 3 or labels.dtype != np.uint16:
         raise ValueError(
             f"{path}: voxel labels must be a uint16 array (X, Y, Z), "
@@ -65,29 +52,18 @@ def write_voxel_labels(path: str | Path, labels: np.ndarray) -> None:
 
 
 def read_voxel_mask(path: str | Path, grid_size: tuple[int, int, int] = GRID_SIZE) -> np.ndarray:
-    """Reads a ``.bin``, ``.invalid`` or ``.occluded`` file.
-
-    Args:
-        path: The file.
-        grid_size: Number of voxels along (X, Y, Z); the product must be a multiple of 8.
-
-    Returns:
-        (X, Y, Z) bool.
+    """Reads the (X, Y, Z) bool of a ``.bin``, ``.invalid`` or ``.occluded`` file.
 
     Raises:
         MissingFileError: If the file is absent.
         InvalidValueError: If its size does not fit the grid.
     """
-    flat = _read(Path(path), "u1", math.prod(grid_size) // 8, "voxel mask")
+    flat = _read(path, "u1", math.prod(grid_size) // 8, "voxel mask")
     return np.unpackbits(flat).view(bool).reshape(grid_size)
 
 
 def write_voxel_mask(path: str | Path, mask: np.ndarray) -> None:
-    """Writes an (X, Y, Z) bool array as a bit-packed mask file, atomically.
-
-    Raises:
-        ValueError: If the array is not a three-dimensional bool array with a multiple of 8 voxels.
-    """
+    """Writes (X, Y, Z) bool of 8 n voxels (else ValueError) as a mask file, atomically."""
     if mask.ndim != 3 or mask.dtype != np.bool_ or mask.size % 8:
         raise ValueError(
             f"{path}: a voxel mask must be a bool array (X, Y, Z) with a multiple of 8 voxels, "

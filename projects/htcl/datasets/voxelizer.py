@@ -36,8 +36,9 @@ import numpy as np
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.geometry import VoxelGrid
 
-# First id of the classes that SemanticKITTI labels as moving.
-_FIRST_MOVING = 252
+_FIRST_MOVING = 252  # first id of the classes that SemanticKITTI labels as moving
+
+_Voxel = tuple[int, int, int]
 
 
 class LidarScan(NamedTuple):
@@ -55,14 +56,7 @@ class LidarScan(NamedTuple):
 
 
 class VoxelizedFrame(NamedTuple):
-    """Ground truth of one frame; every array is (X, Y, Z).
-
-    Attributes:
-        bin: Voxels that the current scan hits, bool.
-        label: Majority raw label over all scans, uint16, 0 empty.
-        invalid: Voxels that were never seen, bool.
-        occluded: Voxels that the current sensor position does not see, bool.
-    """
+    """Ground truth of one frame, each (X, Y, Z): ``label`` uint16, 0 empty, the others bool."""
 
     bin: np.ndarray
     label: np.ndarray
@@ -83,22 +77,18 @@ def voxelize(
     """Makes the ground truth of one frame.
 
     Args:
-        scans: S scans as :class:`LidarScan` or tuples (points, raw labels, world_from_lidar).
+        scans: S scans, each a :class:`LidarScan` or such a tuple.
         reference_pose: (4, 4) ``world_from_lidar`` of the frame that the grid is fixed to, usually
             ``scans[current_index].pose``.
         current_index: Which scan is the current one (makes ``bin`` and ``occluded``).
         grid: The voxel grid.
-        min_range: Nearest distance of a used point from its own sensor, metres; hides the ego
-            vehicle.
+        min_range: Nearest distance of a used point, metres; hides the ego vehicle.
         max_range: Farthest distance, metres.
         view_stride: Use every n-th scan, counted from the current one, as a viewpoint for
             ``invalid``. 1 uses all; neighbouring scans see almost the same, so larger values save
             time.
         drop_moving: Leave out points of moving classes (252-259) of all scans but the current one.
             False is SemanticKITTI's way, where moving objects leave traces.
-
-    Returns:
-        The four arrays.
 
     Raises:
         ValueError: If there is no scan, the index is outside, or a scan has not one label a point.
@@ -142,21 +132,15 @@ def voxelize(
 
 
 def majority_labels(votes: np.ndarray, grid: VoxelGrid) -> np.ndarray:
-    """Counts the votes for the label of every voxel.
+    """Returns the most frequent class of every voxel, (X, Y, Z) uint16; 0 without points.
 
     Args:
         votes: (N,) int64, one a point: ``flat voxel index * 65536 + raw class``; the flat index is
             in C order of (X, Y, Z).
         grid: The voxel grid.
-
-    Returns:
-        (X, Y, Z) uint16: the most frequent class; of equally frequent ones the smallest; 0 without
-        points.
     """
-    votes = np.sort(votes)
-    starts = np.flatnonzero(np.diff(votes, prepend=-1))
-    counts = np.diff(starts, append=len(votes))
-    voxels, classes = votes[starts] >> 16, votes[starts] & 0xFFFF
+    kinds, counts = np.unique(votes, return_counts=True)
+    voxels, classes = kinds >> 16, kinds & 0xFFFF
     ranked = np.lexsort((classes, -counts, voxels))
     voxels, classes = voxels[ranked], classes[ranked]
     winners = np.diff(voxels, prepend=-1) > 0
@@ -168,24 +152,18 @@ def majority_labels(votes: np.ndarray, grid: VoxelGrid) -> np.ndarray:
 def visible_voxels(
     occupied: np.ndarray, sensor: np.ndarray, out: np.ndarray | None = None
 ) -> np.ndarray:
-    """Finds the voxels that a point sees.
-
-    The first occupied voxel on a ray is seen, what lies behind is not.
+    """Returns the voxels that a point sees, the first occupied one on a ray included.
 
     Args:
         occupied: (X, Y, Z) bool.
         sensor: (3,) viewpoint in continuous voxel coordinates (voxel i spans i to i + 1); may lie
             outside the grid.
-        out: (X, Y, Z) bool array to add the seen voxels to; a new one if None.
-
-    Returns:
-        (X, Y, Z) bool, ``out`` if given.
+        out: (X, Y, Z) bool array to add the seen voxels to and return; a new one if None.
     """
     if out is None:
         out = np.zeros(occupied.shape, dtype=bool)
-    sensor = np.asarray(sensor, dtype=np.float64)
     state = (occupied.view(np.uint8) * _OCCUPIED).reshape(-1)
-    _cast_rays(state, *occupied.shape, *sensor)
+    _cast_rays(state, occupied.shape, tuple(np.asarray(sensor, dtype=np.float64)))
     out |= (state & _SEEN).view(bool).reshape(occupied.shape)
     return out
 
@@ -197,7 +175,7 @@ def _scan_votes(
     matrix: np.ndarray,
     origin: np.ndarray,
     voxel_size: np.ndarray,
-    shape: tuple[int, int, int],
+    shape: _Voxel,
     limits: tuple[float, float],
     end_class: int,
 ) -> np.ndarray:
@@ -223,8 +201,7 @@ def _scan_votes(
     return votes[:count]
 
 
-# Bits of the working array of the ray caster: one array keeps both facts of a voxel in one memory
-# access.
+# Bits of the ray caster's working array: both facts of a voxel come in one memory access.
 _SEEN = np.uint8(1)
 _OCCUPIED = np.uint8(2)
 
@@ -255,18 +232,10 @@ def _axis_setup(
 
 @numba.njit(cache=True, nogil=True)
 def _cast_ray(
-    state: np.ndarray,
-    size_x: int,
-    size_y: int,
-    size_z: int,
-    sx: float,
-    sy: float,
-    sz: float,
-    tx: int,
-    ty: int,
-    tz: int,
+    state: np.ndarray, size: _Voxel, sensor: tuple[float, float, float], target: _Voxel
 ) -> None:
-    """Marks the voxels on the ray from s to the centre of voxel t until an occupied one ends it."""
+    """Marks the voxels on the ray to the centre of ``target`` until an occupied one ends it."""
+    (size_x, size_y, size_z), (sx, sy, sz), (tx, ty, tz) = size, sensor, target
     dx, dy, dz = tx + 0.5 - sx, ty + 0.5 - sy, tz + 0.5 - sz
     entry = max(
         _axis_entry(sx, dx, size_x), _axis_entry(sy, dy, size_y), _axis_entry(sz, dz, size_z)
@@ -278,8 +247,7 @@ def _cast_ray(
     z, step_z, next_z, delta_z = _axis_setup(sz, dz, entry, tz, size_z)
     flat = (x * size_y + y) * size_z + z
     stride_x, stride_y = step_x * size_y * size_z, step_y * size_z
-    # Counting the borders left along each axis ends the ray in its target voxel whatever the
-    # rounding.
+    # Counting the borders that are left ends the ray in its target voxel whatever the rounding.
     left_x, left_y, left_z = abs(tx - x), abs(ty - y), abs(tz - z)
     while True:
         state[flat] |= _SEEN
@@ -308,13 +276,12 @@ def _cast_ray(
 
 
 @numba.njit(cache=True, nogil=True)
-def _cast_rays(
-    state: np.ndarray, size_x: int, size_y: int, size_z: int, sx: float, sy: float, sz: float
-) -> None:
+def _cast_rays(state: np.ndarray, size: _Voxel, sensor: tuple[float, float, float]) -> None:
     """Casts a ray to every voxel on the six faces of the grid."""
+    size_x, size_y, size_z = size
     for x in range(size_x):
         x_face = x in (0, size_x - 1)
         for y in range(size_y):
             step = 1 if x_face or y in (0, size_y - 1) or size_z == 1 else size_z - 1
             for z in range(0, size_z, step):
-                _cast_ray(state, size_x, size_y, size_z, sx, sy, sz, x, y, z)
+                _cast_ray(state, size, sensor, (x, y, z))

@@ -18,18 +18,12 @@ class BFloat16OptimWrapper(OptimWrapper):
     mmengine's ``AmpOptimWrapper`` refuses CPUs, because float16 needs a gradient scaler and that
     one a GPU. bfloat16 has the exponents of float32 and needs none. Weights, gradients and
     optimiser stay in float32. Whether a CPU gains from it depends on its bfloat16 instructions.
-
-    Args:
-        **kwargs: As for mmengine's ``OptimWrapper``.
+    Arguments are those of mmengine's ``OptimWrapper``.
     """
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Context of the forward pass.
-
-        Args:
-            model: The model to train; its parameters' device decides whose autocast it is.
-        """
+        """Context of the forward pass; the device of the model's parameters decides."""
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, torch.bfloat16):
             yield

@@ -20,12 +20,7 @@ from htcl.errors import InvalidValueError
 
 @MODEL_WRAPPERS.register_module()
 class CPUDistributedDataParallel(MMDistributedDataParallel):
-    """mmengine's DDP wrapper for parameters that live on the CPU.
-
-    Args:
-        device_ids: Ignored; CUDA devices have no meaning here.
-        **kwargs: Passed on.
-    """
+    """mmengine's DDP wrapper for parameters that live on the CPU; ``device_ids`` are ignored."""
 
     def __init__(self, *, device_ids: list[int] | None = None, **kwargs: Any) -> None:
         super().__init__(device_ids=None, **kwargs)

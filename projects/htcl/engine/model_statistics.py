@@ -9,7 +9,7 @@ import contextlib
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,10 +42,10 @@ class PartStatistics:
     """
 
     name: str
-    parameters: int = 0
-    trainable: int = 0
-    flops: int = 0
-    peak_bytes: int = 0
+    parameters: int
+    trainable: int
+    flops: int
+    peak_bytes: int
 
 
 @dataclass
@@ -79,9 +79,6 @@ def measure(
         device: 'none' runs shapes alone, without computing; else where the network runs.
         batch: Number of samples.
         amp: Half-precision type of autocast on a GPU, such as 'bfloat16'.
-
-    Returns:
-        The numbers.
 
     Raises:
         InvalidValueError: If there is no such device, or the config names what does not exist.
@@ -129,31 +126,24 @@ def _time(model: nn.Module, inputs: dict[str, Any], device: torch.device) -> flo
     return time.perf_counter() - start
 
 
-def _changed(inputs: dict[str, Any], change: Callable[[Tensor], Tensor]) -> dict[str, Any]:
-    """The batch with other tensors, also in its cameras."""
-    return {
-        key: change(value) if isinstance(value, Tensor) else _tensors_changed(value, change)
-        for key, value in inputs.items()
-    }
-
-
-def _tensors_changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """A data class with other tensors."""
-    parts = {field.name: getattr(value, field.name) for field in fields(value)}
-    tensors = {name: change(part) for name, part in parts.items() if isinstance(part, Tensor)}
-    return replace(value, **tensors)
+def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The same batch, camera or index with other tensors."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _changed(part, change) for key, part in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {f.name: _changed(getattr(value, f.name), change) for f in fields(value)}
+        return replace(value, **parts)
+    return value
 
 
 def _make_fake(mode: FakeTensorMode, model: nn.Module) -> None:
     """Takes the values out of a model; shapes stay."""
     for module in model.modules():
-        for name, value in list(module._parameters.items()):
-            if value is not None:
-                kept = nn.Parameter(mode.from_tensor(value.data), value.requires_grad)
-                module._parameters[name] = kept
-        for name, buffer in list(module._buffers.items()):
-            if buffer is not None:
-                module._buffers[name] = mode.from_tensor(buffer)
+        groups: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
+        for tensors in groups:
+            tensors.update({k: mode.from_tensor(v) for k, v in tensors.items() if v is not None})
 
 
 def _fix_geometry(
@@ -166,7 +156,7 @@ def _fix_geometry(
     with fake or contextlib.nullcontext():
         height, width = model.extract_image(inputs["images"].flatten(0, 1)).shape[-2:]
     index = model.view_transformer.index(cameras, (height, width))
-    known = _tensors_changed(index, fake.from_tensor) if fake else index
+    known = _changed(index, fake.from_tensor) if fake else index
     model.view_transformer.index = lambda cameras, map_size: known
 
 
@@ -177,23 +167,21 @@ def _collect(
     seconds: float | None,
 ) -> ModelStatistics:
     parts = []
-    for name, child in model.named_children():
-        part = PartStatistics(name)
-        for parameter in child.parameters():
-            part.parameters += parameter.numel()
-            part.trainable += parameter.numel() * parameter.requires_grad
-        parts.append(part)
-    parts.append(PartStatistics(REST))
-    for part in parts:
-        part.flops = recorder.flops.get(part.name, 0)
-        part.peak_bytes = recorder.peaks.get(part.name, 0)
-    # Losses and the data preprocessor take no part in a prediction.
-    parts = [part for part in parts if part.parameters or part.flops]
-    total = PartStatistics("total", peak_bytes=max(recorder.peaks.values()))
-    for part in parts:
-        total.parameters += part.parameters
-        total.trainable += part.trainable
-        total.flops += part.flops
+    for name, child in (*model.named_children(), (REST, nn.Module())):
+        given = list(child.parameters())
+        trainable = sum(parameter.numel() for parameter in given if parameter.requires_grad)
+        flops, peak = recorder.flops.get(name, 0), recorder.peaks.get(name, 0)
+        # Losses and the data preprocessor take no part in a prediction.
+        if given or flops:
+            count = sum(parameter.numel() for parameter in given)
+            parts.append(PartStatistics(name, count, trainable, flops, peak))
+    total = PartStatistics(
+        "total",
+        sum(part.parameters for part in parts),
+        sum(part.trainable for part in parts),
+        sum(part.flops for part in parts),
+        max(recorder.peaks.values()),
+    )
     return ModelStatistics(parts, total, shapes, seconds)
 
 
@@ -215,7 +203,7 @@ def format_statistics(found: ModelStatistics) -> str:
             ],
             divider=part is rows[-2],
         )
-    lines = ["inputs      " + ", ".join(f"{k} {tuple(v)}" for k, v in found.input_shapes.items())]
+    lines = ["inputs      " + ", ".join(f"{k} {v}" for k, v in found.input_shapes.items())]
     if found.seconds is not None:
         lines.append(f"time        {found.seconds:.3f} s a forward pass")
     return "\n".join([*lines, str(table)])

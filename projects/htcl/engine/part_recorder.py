@@ -39,11 +39,11 @@ class PartRecorder(TorchDispatchMode):
         self.flops: dict[str, int] = {}
         self._alive = 0
         self._known: set[int] = set()
-        self._hooks = []
-        for name, child in model.named_children():
-            for module in child.modules():
-                hook = module.register_forward_pre_hook(lambda *_, part=name: self._enter(part))
-                self._hooks.append(hook)
+        self._hooks = [
+            module.register_forward_pre_hook(lambda *_, part=name: self._enter(part))
+            for name, child in model.named_children()
+            for module in child.modules()
+        ]
 
     def start(self, tensors: list[Tensor]) -> None:
         """Begins with what is alive before the forward pass."""
@@ -78,10 +78,9 @@ class PartRecorder(TorchDispatchMode):
         key = storage._cdata
         if key in self._known or self._cuda is not None:
             return
-        size = storage.nbytes()
         self._known.add(key)
-        self._alive += size
-        weakref.finalize(storage, self._forget, key, size)
+        self._alive += storage.nbytes()
+        weakref.finalize(storage, self._forget, key, storage.nbytes())
 
     def _forget(self, key: int, size: int) -> None:
         self._known.discard(key)

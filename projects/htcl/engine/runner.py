@@ -48,13 +48,13 @@ _SCORES = re.compile(r"\w+\(test\) .* mIoU: ")
 class OccupancyRunner(Runner):
     """mmengine's runner; it loads no more than the network asks for and prints what a person reads.
 
-    The log file holds everything.
+    The log file holds everything. Arguments of the methods are mmengine's.
     """
 
     _train_dataloader: DataLoader | dict[str, Any]
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """A logger whose console leaves out what fills a screen; arguments as for mmengine."""
+        """A logger whose console leaves out what fills a screen."""
         logger = super().build_logger(*args, **kwargs)
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
@@ -69,33 +69,22 @@ class OccupancyRunner(Runner):
         return super().build_train_loop(loop)
 
     def build_dataloader(
-        self,
-        dataloader: DataLoader | dict[str, Any],
-        seed: int | None = None,
-        diff_rank_seed: bool = False,
+        self, dataloader: DataLoader | dict[str, Any], *args: Any, **kwargs: Any
     ) -> DataLoader:
         """Builds a loader that gives what the network needs for a prediction."""
         if isinstance(dataloader, dict):
             dataloader = prepare_loader(dataloader, required_inputs(self.model))
-        return Runner.build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed)
+        return Runner.build_dataloader(dataloader, *args, **kwargs)
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
-        """Builds the schedules; arguments as for mmengine.
-
-        Raises:
-            InvalidValueError: If mmengine refuses one, such as a decay that ends before it begins.
-        """
+        """Builds the schedules; InvalidValueError for a decay that ends before it begins."""
         try:
             return super().build_param_scheduler(scheduler)
         except ValueError as error:
             raise InvalidValueError(f"param_scheduler: {error}") from error
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Goes on from a checkpoint; arguments as for mmengine.
-
-        Raises:
-            InvalidValueError: If the file holds weights alone.
-        """
+        """Goes on from a checkpoint; InvalidValueError if it holds weights alone."""
         try:
             super().resume(filename, *args, **kwargs)
         except KeyError as error:
@@ -122,15 +111,9 @@ def _is_for_the_console(record: logging.LogRecord) -> bool:
 
 
 def prepare_loader(loader: dict[str, Any], inputs: frozenset[str]) -> dict[str, Any]:
-    """A loader's config as it can be built.
+    """A copy of a loader's config that can be built, without what contradicts ``num_workers=0``.
 
-    Args:
-        loader: The config; it is not changed.
-        inputs: Names of the inputs that the network needs.
-
-    Returns:
-        A copy without the keys that contradict ``num_workers=0``. Its data sets load ``inputs``
-        alone, unless they say themselves what they load.
+    Its data sets load the ``inputs`` of this name alone, unless they say themselves what they load.
     """
     loader = dict(loader)
     if not loader.get("num_workers"):
@@ -171,9 +154,6 @@ def build_runner(
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
         checkpoint: Weights to load at once, every key of which must fit.
 
-    Returns:
-        The runner.
-
     Raises:
         MissingFileError: If the checkpoint, or a pretrained part to start from, does not exist.
         InvalidValueError: If a class or an argument of the config does not exist, or the
@@ -189,9 +169,10 @@ def build_runner(
     cfg.work_dir = choose_work_dir(cfg, work_dir)
     set_up_launcher(cfg, launcher)
     if checkpoint is not None:
-        cfg.load_from = None
-        cfg.resume = False
-    _check_pretrained(cfg, replaced=checkpoint is not None or _has_checkpoint(cfg))
+        cfg.load_from, cfg.resume = None, False
+    goes_on = cfg.get("resume") and find_latest_checkpoint(cfg.work_dir) is not None
+    replaced = checkpoint is not None or cfg.get("load_from") is not None or goes_on
+    _check_pretrained(cfg, replaced)
     with config_errors(cfg):
         runner = OccupancyRunner.from_cfg(cfg)
     _choose_deterministic_operators()
@@ -221,37 +202,17 @@ def config_errors(cfg: Config) -> Iterator[None]:
 
 
 def choose_work_dir(cfg: Config, work_dir: str | Path | None = None) -> str:
-    """Where logs and checkpoints go.
-
-    Args:
-        cfg: The config.
-        work_dir: The user's choice.
-
-    Returns:
-        ``work_dir``, else ``cfg.work_dir``, else ``work_dirs/<config folder>/<config name>``.
-    """
-    if work_dir is not None:
-        return str(work_dir)
-    if cfg.get("work_dir") is not None:
-        return cfg.work_dir
+    """``work_dir``, else ``cfg.work_dir``, else ``work_dirs/<config folder>/<config name>``."""
+    chosen = cfg.get("work_dir") if work_dir is None else work_dir
+    if chosen is not None:
+        return str(chosen)
     # The folder too: configs of the same name exist at full and at mini size.
     config = Path(cfg.filename).resolve()
     return os.path.join("work_dirs", config.parent.name, config.stem)
 
 
-def _has_checkpoint(cfg: Config) -> bool:
-    return cfg.get("load_from") is not None or bool(
-        cfg.get("resume") and find_latest_checkpoint(cfg.work_dir) is not None
-    )
-
-
 def _check_pretrained(cfg: Config, replaced: bool) -> None:
-    """Looks for the files of pretrained parts, at any depth of the network.
-
-    Args:
-        cfg: The config. Files that do not exist are taken out of it if they are ``replaced``.
-        replaced: Whether a checkpoint replaces all weights.
-    """
+    """Looks for the files of pretrained parts; takes missing ones out of the config if replaced."""
     for path, part in _parts(cfg.model, "model"):
         steps = part.get("init_cfg") or []
         kept = []

@@ -22,11 +22,7 @@ _STRIDE = 32
 
 
 def set_input_size(cfg: Config, size: tuple[int, int]) -> None:
-    """Sets the size (H, W) of the network image of a config, for :func:`input_size`.
-
-    Raises:
-        InvalidValueError: If it is no multiple of the feature stride.
-    """
+    """Sets the size (H, W) of a config's network image; InvalidValueError if the stride forbids."""
     if any(side % _STRIDE for side in size):
         raise InvalidValueError(f"--size {size[0]} {size[1]}: both must be multiples of {_STRIDE}")
     cfg.input_size = tuple(size)
@@ -41,16 +37,13 @@ def input_size(cfg: Config) -> tuple[int, int]:
 def synthetic_inputs(
     model: Any, size: tuple[int, int], batch: int = 1, num_cameras: int = 1
 ) -> Batch:
-    """Makes a preprocessed batch with KITTI's geometry and images of noise.
+    """Makes a batch as the data preprocessor gives it, on the CPU.
 
     Args:
         model: An HTCL network; its ``required_inputs`` decide which inputs there are.
         size: (H, W) of the network image.
         batch: Number of samples, B.
         num_cameras: Cameras of a sample, N; they stand at one place, side by side.
-
-    Returns:
-        The batch as the data preprocessor gives it, on the CPU.
     """
     generator = torch.Generator().manual_seed(0)
     needed, rig = model.required_inputs, (batch, num_cameras)

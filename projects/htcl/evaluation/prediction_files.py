@@ -15,10 +15,8 @@ import torch
 
 from htcl.datasets.specification import DatasetSpecification
 from htcl.datasets.voxel_files import read_voxel_labels, read_voxel_mask
-from htcl.errors import InvalidValueError, MissingFileError
+from htcl.errors import InvalidValueError, MissingFileError, listed
 from htcl.evaluation.ssc_confusion import confusion_by_range
-
-MAX_LISTED = 20
 
 
 class FramePair(NamedTuple):
@@ -43,7 +41,7 @@ def find_frames(
     sequences: Sequence[str],
     use_invalid: bool = True,
 ) -> list[FramePair]:
-    """Pairs every ground-truth file with its prediction.
+    """Pairs every ground-truth file with its prediction, sorted by sequence and name.
 
     Args:
         truth_dir: Data set root with ``sequences/XX/voxels/*.label``, the ``sequences`` folder
@@ -52,9 +50,6 @@ def find_frames(
             itself, or a plain folder of ``.label`` files (then for one sequence).
         sequences: Sequences to score; not used for a plain folder of ground truth.
         use_invalid: Whether the ``.invalid`` files are needed.
-
-    Returns:
-        The frames, sorted by sequence and name.
 
     Raises:
         MissingFileError: If folders, ground truth, masks or predictions are missing; all missing
@@ -89,15 +84,12 @@ def find_frames(
 def score_frame(
     frame: FramePair, specification: DatasetSpecification, boxes: Sequence[tuple[slice, slice]]
 ) -> np.ndarray:
-    """Confusion matrices of one frame.
+    """Confusion matrices of one frame, (1 + len(boxes), K, K) int64: whole grid, then each box.
 
     Args:
         frame: The files, on ``specification.stored_grid``.
         specification: What the ids mean.
         boxes: Near boxes from :func:`htcl.evaluation.ssc_confusion.near_box`.
-
-    Returns:
-        (1 + len(boxes), K, K) int64, of the whole grid and of each box.
 
     Raises:
         InvalidValueError: If a file has a wrong size, or a scored voxel's prediction is an id that
@@ -113,21 +105,16 @@ def score_frame(
     if unscorable.any():
         raise InvalidValueError(
             f"{frame.prediction}: {int(unscorable.sum())} scored voxels are predicted as raw ids "
-            f"{np.unique(raw[unscorable])[:MAX_LISTED].tolist()}, which the benchmark cannot "
+            f"{np.unique(raw[unscorable])[:20].tolist()}, which the benchmark cannot "
             f"score; write only {list(specification.raw_ids)}"
         )
-    return confusion_by_range(
-        torch.from_numpy(prediction),
-        torch.from_numpy(truth),
-        boxes,
-        specification.num_classes,
-        ignored,
-    )
+    tensors = torch.from_numpy(prediction), torch.from_numpy(truth)
+    return confusion_by_range(*tensors, boxes, specification)
 
 
 def _truth_folders(root: Path, sequences: Sequence[str]) -> dict[str, Path]:
     """Folder of ground truth by sequence; the key of a plain folder is ''."""
-    base = root / "sequences" if (root / "sequences").is_dir() else root
+    base = _sequences_folder(root)
     available = sorted(p.parent.name for p in base.glob("*/voxels") if any(p.glob("*.label")))
     if not available:
         return {"": root}
@@ -140,10 +127,14 @@ def _truth_folders(root: Path, sequences: Sequence[str]) -> dict[str, Path]:
     return {s: base / s / "voxels" for s in sequences}
 
 
+def _sequences_folder(root: Path) -> Path:
+    return root / "sequences" if (root / "sequences").is_dir() else root
+
+
 def _prediction_folder(root: Path, sequence: str, alone: bool) -> Path:
-    base = root / "sequences" if (root / "sequences").is_dir() else root
-    if sequence and (base / sequence / "predictions").is_dir():
-        return base / sequence / "predictions"
+    folder = _sequences_folder(root) / sequence / "predictions"
+    if sequence and folder.is_dir():
+        return folder
     if any(root.glob("*.label")):
         if sequence and not alone:
             raise InvalidValueError(
@@ -152,18 +143,14 @@ def _prediction_folder(root: Path, sequence: str, alone: bool) -> Path:
             )
         return root
     if sequence:
-        raise MissingFileError(
-            f"{base / sequence / 'predictions'}: no such folder, and {root} holds no .label file"
-        )
+        raise MissingFileError(f"{folder}: no such folder, and {root} holds no .label file")
     raise MissingFileError(f"{root}: no .label file of predictions here")
 
 
 def _require_files(paths: Iterable[Path | None], what: str, total: int) -> None:
     missing = [path for path in paths if path is not None and not path.is_file()]
     if missing:
-        listed = "\n  ".join(str(path) for path in missing[:MAX_LISTED])
-        more = f"\n  ... and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
         raise MissingFileError(
             f"{len(missing)} of {total} {what} files are missing; the benchmark scores complete "
-            f"splits only:\n  {listed}{more}"
+            f"splits only:{listed(missing)}"
         )

@@ -18,34 +18,23 @@ from htcl.files import atomic_write
 FULL_RANGE = "full"
 
 
-def range_names(ranges: Sequence[float]) -> list[str]:
-    """Names of the evaluated volumes: the full grid, then one for each range in metres."""
-    return [FULL_RANGE, *(f"{reach:g}m" for reach in ranges)]
-
-
 def scores_by_range(
     confusions: np.ndarray, ranges: Sequence[float], specification: DatasetSpecification
 ) -> dict[str, SSCScores]:
-    """Scores of confusion matrices (1 + len(ranges), K, K), the first that of the full grid."""
+    """Scores of (1 + len(ranges), K, K) confusion matrices: ``full`` grid, ``12.8m``, ..."""
+    names = [FULL_RANGE, *(f"{reach:g}m" for reach in ranges)]
     empty, counted = specification.empty_class, specification.counted_classes
-    return {
-        name: ssc_scores(matrix, empty, counted)
-        for name, matrix in zip(range_names(ranges), confusions, strict=True)
-    }
+    pairs = zip(names, confusions, strict=True)
+    return {name: ssc_scores(matrix, empty, counted) for name, matrix in pairs}
 
 
 def as_percentages(
     scores: Mapping[str, SSCScores], specification: DatasetSpecification
 ) -> dict[str, float]:
-    """All scores as a flat dict of percentages.
+    """The scores of :func:`scores_by_range` as a flat dict of percentages.
 
-    Args:
-        scores: Scores by range, from :func:`scores_by_range`.
-        specification: Names the classes.
-
-    Returns:
-        ``IoU``, ``mIoU``, ``precision``, ``recall`` and ``IoU_<class>`` of the full grid; the same
-        keys with a prefix such as ``12.8m/`` for a range.
+    Keys are ``IoU``, ``mIoU``, ``precision``, ``recall`` and ``IoU_<class>`` of the full grid, and
+    the same with a prefix such as ``12.8m/`` for a range.
     """
     flat = {}
     for name, score in scores.items():
@@ -65,14 +54,8 @@ def format_table(
 ) -> str:
     """A table with one row for each score and class, one column for each range, in per cent.
 
-    Args:
-        scores: Scores by range.
-        specification: Names the classes.
-        true_counts: Scored voxels of each true class in the full grid (K,); without any, a class is
-            marked as absent, since its IoU of 0 says nothing.
-
-    Returns:
-        The table as text.
+    ``true_counts`` (K,) are the scored voxels of each true class in the full grid; without any, a
+    class is marked as absent, since its IoU of 0 says nothing.
     """
     table = PrettyTable(["", *scores], align="r")
     table.align[""] = "l"
@@ -95,12 +78,9 @@ def format_table(
 def save_confusion_picture(
     path: str | Path, confusion: np.ndarray, class_names: Sequence[str]
 ) -> None:
-    """Draws where the voxels of each true class went.
+    """Draws where the voxels of each true class went, to a file whose ending gives the format.
 
-    Args:
-        path: Picture file; the ending gives the format.
-        confusion: (K, K) counts, rows predicted, columns true.
-        class_names: Names of the K classes.
+    ``confusion`` is (K, K) counts, rows predicted, columns true.
     """
     from matplotlib.figure import Figure
 
@@ -126,15 +106,8 @@ def save_confusion_picture(
     axes.tick_params(which="minor", length=0)
     for row, column in zip(*np.nonzero(percent >= 0.5), strict=True):
         value = percent[row, column]
-        axes.text(
-            column,
-            row,
-            f"{value:.0f}",
-            ha="center",
-            va="center",
-            fontsize=8,
-            color="white" if value > 55 else "black",
-        )
+        colour = "white" if value > 55 else "black"
+        axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=8, color=colour)
     figure.colorbar(image, ax=axes, label="per cent of the true class", shrink=0.8)
     with atomic_write(path) as file:
         figure.savefig(file, dpi=120, format=Path(path).suffix.removeprefix(".") or "png")

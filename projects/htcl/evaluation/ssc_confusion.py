@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from htcl.datasets.specification import DatasetSpecification
 from htcl.errors import InvalidValueError
 from htcl.geometry import VoxelGrid
 
@@ -43,7 +44,7 @@ class SSCScores:
 def confusion_matrix(
     prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int
 ) -> Tensor:
-    """Counts (predicted, true) pairs over the scored voxels; reads its inputs only.
+    """Counts (predicted, true) pairs over the scored voxels.
 
     Args:
         prediction: Predicted class of each voxel, any integer dtype and shape.
@@ -79,15 +80,12 @@ def confusion_matrix(
 def ssc_scores(
     confusion: np.ndarray, empty_class: int = 0, counted: Sequence[int] | None = None
 ) -> SSCScores:
-    """Scores of a confusion matrix.
+    """The benchmark's scores of a confusion matrix, computed in float64.
 
     Args:
         confusion: (K, K) counts, rows predicted, columns true.
         empty_class: The class of free space.
         counted: The classes of the mean; None: all but the empty one.
-
-    Returns:
-        The benchmark's scores, computed in float64.
     """
     counts = np.asarray(confusion, dtype=np.float64)
     hits = np.diag(counts)
@@ -107,11 +105,7 @@ def near_box(grid: VoxelGrid, reach: float) -> tuple[slice, slice]:
     """The voxels of a square in front of the car: 0 <= x < reach, ``|y|`` < reach / 2, every z.
 
     VoxFormer (Li et al., CVPR 2023) introduced this split; by 12.8, 25.6 and 51.2 m it is the usual
-    one.
-
-    Args:
-        grid: The grid.
-        reach: Side of the square, metres.
+    one. ``reach`` is in metres.
 
     Returns:
         Slices of the X and the Y axis of the voxels whose centres lie in the square.
@@ -131,31 +125,17 @@ def confusion_by_range(
     prediction: Tensor,
     target: Tensor,
     boxes: Sequence[tuple[slice, slice]],
-    num_classes: int,
-    ignore_index: int,
+    specification: DatasetSpecification,
 ) -> np.ndarray:
-    """Confusion matrices of one sample: of the whole grid, then of each box.
-
-    Args:
-        prediction: (X, Y, Z) predicted classes.
-        target: (X, Y, Z) true classes.
-        boxes: Slices from :func:`near_box`.
-        num_classes: K.
-        ignore_index: Target value of voxels that are not scored.
+    """Confusion matrices of (X, Y, Z) classes, see :func:`confusion_matrix`.
 
     Returns:
-        (1 + len(boxes), K, K) int64.
-
-    Raises:
-        InvalidValueError: As :func:`confusion_matrix`.
+        (1 + len(boxes), K, K) int64, of the whole grid and of each box of :func:`near_box`.
     """
+    classes = specification.num_classes, specification.ignore_index
     windows = [(slice(None), slice(None)), *boxes]
-    return np.stack(
-        [
-            confusion_matrix(prediction[box], target[box], num_classes, ignore_index).cpu().numpy()
-            for box in windows
-        ]
-    )
+    matrices = [confusion_matrix(prediction[box], target[box], *classes) for box in windows]
+    return torch.stack(matrices).cpu().numpy()
 
 
 def _ratio(numerator: np.ndarray | float, denominator: np.ndarray | float) -> np.ndarray:

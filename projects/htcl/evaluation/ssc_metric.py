@@ -56,12 +56,7 @@ class SSCMetric(BaseMetric):
         self.specification: DatasetSpecification | None = None
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Counts a batch.
-
-        Args:
-            data_batch: Unused.
-            data_samples: Samples as dicts, with ``pred_voxels.semantics`` and, for a score,
-                ``gt_voxels.semantics``, both (X, Y, Z).
+        """Counts samples with ``pred_voxels.semantics`` and ``gt_voxels.semantics`` (X, Y, Z).
 
         Raises:
             KeyError: If a sample has no prediction, or nothing names the specification.
@@ -71,14 +66,10 @@ class SSCMetric(BaseMetric):
             self.results.append(self._confusions(sample))
 
     def compute_metrics(self, results: list[np.ndarray | None]) -> dict[str, float]:
-        """Sums the matrices of all samples and scores them.
-
-        Args:
-            results: For each sample its matrices (1 + R, K, K), or None without ground truth.
+        """Sums the matrices (1 + R, K, K) of all samples with ground truth and scores them.
 
         Returns:
-            Percentages: ``IoU``, ``mIoU``, ``precision``, ``recall``, ``IoU_<class>``, and the same
-            names after ``12.8m/`` and so on for each range. Empty if no sample has ground truth.
+            Percentages (:func:`~htcl.evaluation.report.as_percentages`), none without ground truth.
         """
         scored = [result for result in results if result is not None]
         if len(scored) < len(results):
@@ -112,12 +103,6 @@ class SSCMetric(BaseMetric):
         target = torch.as_tensor(sample["gt_voxels"]["semantics"]).to(prediction.device)
         boxes = [near_box(specification.grid, reach) for reach in self.ranges]
         try:
-            return confusion_by_range(
-                prediction,
-                target,
-                boxes,
-                specification.num_classes,
-                specification.ignore_index,
-            )
+            return confusion_by_range(prediction, target, boxes, specification)
         except InvalidValueError as error:
             raise InvalidValueError(f"sample {frame}: {error}") from error

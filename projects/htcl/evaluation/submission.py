@@ -20,11 +20,10 @@ import numpy as np
 
 from htcl.datasets.layout import KittiLayout
 from htcl.datasets.specification import DatasetSpecification
-from htcl.errors import InvalidValueError, MissingFileError
+from htcl.errors import InvalidValueError, MissingFileError, listed
 from htcl.files import atomic_write
 
 DESCRIPTION = "description.txt"
-MAX_LISTED = 20
 # All entries carry the same time, so that equal predictions make equal archives.
 _TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -32,11 +31,7 @@ Frames = Mapping[str, Sequence[str]]
 
 
 def expected_frames(layout: KittiLayout, sequences: Iterable[str]) -> Frames:
-    """Lists the frames that the server wants: those with a ``voxels/NNNNNN.bin``.
-
-    Raises:
-        MissingFileError: If a sequence has no such file.
-    """
+    """The frames that the server wants, by ``voxels/*.bin``; MissingFileError if there is none."""
     frames = {sequence: list(layout.frames(sequence, "voxel_bin")) for sequence in sequences}
     empty = [sequence for sequence, names in frames.items() if not names]
     if empty:
@@ -58,13 +53,11 @@ def unfinished(
 ) -> list[tuple[str, str]]:
     """Lists (sequence, frame) of the predictions that are absent or have the wrong size."""
     size = _label_bytes(specification)
-    todo = []
-    for sequence, names in frames.items():
-        for frame in names:
-            path = label_path(folder, sequence, frame)
-            if not path.is_file() or path.stat().st_size != size:
-                todo.append((sequence, frame))
-    return todo
+
+    def finished(path: Path) -> bool:
+        return path.is_file() and path.stat().st_size == size
+
+    return [pair for pair in _pairs(frames) if not finished(label_path(folder, *pair))]
 
 
 def write_submission(
@@ -75,7 +68,7 @@ def write_submission(
     description: str | None = None,
     on_frame: Callable[[], object] = lambda: None,
 ) -> Path:
-    """Zips the predictions of a work folder.
+    """Zips the predictions of a work folder; returns the archive's path.
 
     Args:
         folder: Holds ``sequences/XX/predictions/NNNNNN.label``.
@@ -85,24 +78,19 @@ def write_submission(
         description: Text of ``description.txt``.
         on_frame: Called after each frame, for a progress bar.
 
-    Returns:
-        The archive's path.
-
     Raises:
         MissingFileError: If predictions are missing or cut short; they are counted and the first
             ones named, and nothing is written.
         InvalidValueError: If the name does not end in ``.zip``.
     """
     target = Path(target)
-    _check_suffix(target)
+    if target.suffix != ".zip":
+        raise InvalidValueError(f"{target}: the name of a submission must end in .zip")
     missing = unfinished(folder, frames, specification)
     if missing:
-        listed = "".join(f"\n  {_entry(*name)}" for name in missing[:MAX_LISTED])
-        more = f"\n  ... and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
-        total = sum(len(names) for names in frames.values())
         raise MissingFileError(
-            f"{len(missing)} of {total} predictions are missing below {folder}, so {target} is not "
-            f"written:{listed}{more}"
+            f"{len(missing)} of {len(_pairs(frames))} predictions are missing below {folder}, so "
+            f"{target} is not written:{listed([_entry(*name) for name in missing])}"
         )
     with (
         atomic_write(target) as file,
@@ -114,11 +102,9 @@ def write_submission(
             archive.writestr(info, b"")
         if description is not None:
             archive.writestr(_file_info(DESCRIPTION), description)
-        for sequence, names in frames.items():
-            for frame in names:
-                content = label_path(folder, sequence, frame).read_bytes()
-                archive.writestr(_file_info(_entry(sequence, frame)), content)
-                on_frame()
+        for pair in _pairs(frames):
+            archive.writestr(_file_info(_entry(*pair)), label_path(folder, *pair).read_bytes())
+            on_frame()
     return target
 
 
@@ -129,7 +115,7 @@ def check_submission(
     sequences: Sequence[str] = (),
     on_frame: Callable[[], object] = lambda: None,
 ) -> list[str]:
-    """Checks an archive by the server's rules.
+    """Checks an archive by the server's rules; returns a line for each fault.
 
     Args:
         path: The archive.
@@ -137,9 +123,6 @@ def check_submission(
         frames: What the server wants; None checks everything else, for lack of the data.
         sequences: The sequences, if ``frames`` is None; by default those of the split ``test``.
         on_frame: Called after each label file, for a progress bar.
-
-    Returns:
-        What is wrong with it, one line each; empty if it is sound.
 
     Raises:
         MissingFileError: If there is no such file.
@@ -167,7 +150,7 @@ def _check_names(entries: Sequence[zipfile.ZipInfo], frames: Frames, any_frame: 
     """Compares the entries with what is wanted; ``any_frame`` allows every label file."""
     found = [info.filename for info in entries]
     folders = set(_folders(frames))
-    labels = {_entry(sequence, name) for sequence, names in frames.items() for name in names}
+    labels = {_entry(*pair) for pair in _pairs(frames)}
     problems = [f"missing folder entry {name}" for name in sorted(folders - set(found))]
     problems += [f"missing {name}" for name in sorted(labels - set(found))]
     seen = set()
@@ -176,7 +159,8 @@ def _check_names(entries: Sequence[zipfile.ZipInfo], frames: Frames, any_frame: 
             problems.append(f"{name} is there twice")
         seen.add(name)
         parent, _, leaf = name.rpartition("/")
-        loose = any_frame and f"{parent}/" in folders and _is_label(leaf)
+        is_label = leaf.endswith(".label") and leaf.removesuffix(".label").isdigit()
+        loose = any_frame and f"{parent}/" in folders and is_label
         if name not in folders | labels | {DESCRIPTION} and not loose:
             problems.append(f"{name} does not belong into a submission")
     if any_frame:
@@ -203,6 +187,10 @@ def _check_label(
     return []
 
 
+def _pairs(frames: Frames) -> list[tuple[str, str]]:
+    return [(sequence, frame) for sequence, names in frames.items() for frame in names]
+
+
 def _entry(sequence: str, frame: str) -> str:
     return f"sequences/{sequence}/predictions/{frame}.label"
 
@@ -214,10 +202,6 @@ def _folders(sequences: Iterable[str]) -> list[str]:
     return names
 
 
-def _is_label(leaf: str) -> bool:
-    return leaf.endswith(".label") and leaf.removesuffix(".label").isdigit()
-
-
 def _file_info(name: str) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(name, _TIME)
     info.compress_type = zipfile.ZIP_DEFLATED
@@ -227,8 +211,3 @@ def _file_info(name: str) -> zipfile.ZipInfo:
 
 def _label_bytes(specification: DatasetSpecification) -> int:
     return 2 * specification.stored_grid.num_voxels
-
-
-def _check_suffix(target: Path) -> None:
-    if target.suffix != ".zip":
-        raise InvalidValueError(f"{target}: the name of a submission must end in .zip")

@@ -27,7 +27,7 @@ def error_map(
 
     Args:
         prediction: Labels, uint8 (X, Y, Z).
-        ground_truth: Labels, uint8 (X, Y, Z).
+        ground_truth: The same.
         empty_class: Label of free space.
         ignore_index: Label of voxels that are not scored.
 
@@ -39,10 +39,9 @@ def error_map(
     Raises:
         ValueError: If the shapes differ.
     """
-    if prediction.shape != ground_truth.shape:
-        raise ValueError(
-            f"prediction has shape {prediction.shape}, ground truth {ground_truth.shape}"
-        )
+    shapes = prediction.shape, ground_truth.shape
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"prediction has shape {shapes[0]}, ground truth {shapes[1]}")
     scored = ground_truth != ignore_index
     predicted = (prediction != empty_class) & (prediction != ignore_index)
     occupied = ground_truth != empty_class

@@ -35,16 +35,9 @@ _NOT_SCORED = 255
 
 
 def write_html(results: Iterable[FrameResult], path: str | Path) -> Path:
-    """Writes one HTML file with all given frames.
+    """Writes one HTML file with all given frames, in the order of the slider; returns its path.
 
     A full-size frame takes about 0.2 MB, k3d itself about 1.2 MB.
-
-    Args:
-        results: The frames, in the order of the slider; all with the same grid and class names.
-        path: File to write.
-
-    Returns:
-        The path.
 
     Raises:
         InvalidValueError: If there is no frame, or the frames differ in grid or classes.
@@ -77,9 +70,8 @@ def write_html(results: Iterable[FrameResult], path: str | Path) -> Path:
     payload = json.dumps(data).replace("<", "\\u003c")
     script = f"const HTCL = {payload};\n{_PANEL_SCRIPT.read_text(encoding='ascii')}"
     page = plot.get_snapshot(additional_js_code=script)
-    title = f"Voxel viewer: {first.name}" + (
-        f" and {len(frames) - 1} more" if len(frames) > 1 else ""
-    )
+    more = f" and {len(frames) - 1} more" if len(frames) > 1 else ""
+    title = f"Voxel viewer: {first.name}{more}"
     start, end = page.index("<title>"), page.index("</title>")
     page = f"{page[:start]}<title>{html.escape(title)}{page[end:]}"
     with atomic_write(path, "w") as file:
@@ -94,16 +86,18 @@ def _frame_entry(result: FrameResult) -> dict[str, str | None]:
     in_view = field_of_view(
         result.grid, result.projections, result.reference_from_camera, result.images.shape[1:3]
     )
-    truth, number = result.ground_truth, np.zeros(256, dtype=np.uint8)
+    number = np.zeros(256, dtype=np.uint8)
     number[result.drawn_classes] = np.arange(1, len(result.class_names))
     number[result.ignore_index] = _NOT_SCORED
+    truth = errors = None
+    if result.ground_truth is not None:
+        truth, empty = _pack(number[result.ground_truth]), (result.empty_class, result.ignore_index)
+        errors = _pack(error_map(result.prediction, result.ground_truth, *empty))
     return {
         "name": result.name,
         "prediction": _pack(number[result.prediction]),
-        "truth": None if truth is None else _pack(number[truth]),
-        "errors": None
-        if truth is None
-        else _pack(error_map(result.prediction, truth, result.empty_class, result.ignore_index)),
+        "truth": truth,
+        "errors": errors,
         "in_view": _pack(in_view.astype(np.uint8)),
         "image": "data:image/jpeg;base64," + base64.b64encode(thumbnail.getvalue()).decode(),
     }
@@ -165,10 +159,7 @@ def _beside(grid: VoxelGrid) -> float:
 
 
 def _camera(grid: VoxelGrid, beside: float) -> list[float]:
-    """Returns k3d's nine camera numbers: eye, target, up.
-
-    They show one grid, or two that stand ``beside`` metres apart.
-    """
+    """Returns k3d's camera (eye, target, up) on one grid, or two ``beside`` metres apart."""
     origin, extent = grid.origin, np.subtract(grid.upper, grid.origin)
     reach = float(max(extent[0], extent[1])) + 0.95 * beside
     middle = float(origin[1] + extent[1] / 2) - beside / 2

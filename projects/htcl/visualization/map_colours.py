@@ -5,10 +5,12 @@ Shape letters: h w feature map, H W image.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from PIL import Image, ImageDraw
 
-from htcl.visualization.page import INK, font
+from htcl.visualization.page import INK, font, resize
 
 NO_VALUE = (200, 200, 200)
 
@@ -16,16 +18,13 @@ NO_VALUE = (200, 200, 200)
 def colour_map(
     values: np.ndarray, valid: np.ndarray, limits: tuple[float, float], scheme: str
 ) -> np.ndarray:
-    """Paints a map.
+    """Paints a map, uint8 (h, w, 3).
 
     Args:
         values: float (h, w).
         valid: Where there is a value, bool (h, w); the rest is grey.
         limits: Values at the two ends of the colours.
         scheme: Name of a matplotlib colour map.
-
-    Returns:
-        uint8 (h, w, 3).
     """
     import matplotlib
 
@@ -43,6 +42,14 @@ def limits_of(values: np.ndarray, valid: np.ndarray, share: float = 0.01) -> tup
     return float(low), float(high)
 
 
+def overlay(pictures: Iterable[np.ndarray], images: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """Lays pictures over images, half and half, in their own size; uint8 (H, W, 3)."""
+    return [
+        (0.5 * picture + 0.5 * resize(image, picture.shape[:2])).astype(np.uint8)
+        for picture, image in zip(pictures, images, strict=True)
+    ]
+
+
 def colour_bar(
     limits: tuple[float, float], scheme: str, unit: str, size: tuple[int, int]
 ) -> np.ndarray:
@@ -54,12 +61,7 @@ def colour_bar(
     picture = Image.fromarray(bar)
     pen = ImageDraw.Draw(picture)
     for share, anchor in ((0.0, "lb"), (0.5, "mb"), (1.0, "rb")):
-        value = limits[0] + share * (limits[1] - limits[0])
-        pen.text(
-            (share * (width - 1), height - 2),
-            f"{value:.3g} {unit}".strip(),
-            fill=INK,
-            font=font(16),
-            anchor=anchor,
-        )
+        text = f"{limits[0] + share * (limits[1] - limits[0]):.3g} {unit}".strip()
+        place = (share * (width - 1), height - 2)
+        pen.text(place, text, fill=INK, font=font(16), anchor=anchor)
     return np.asarray(picture)

@@ -23,12 +23,9 @@ SMOOTHING_STEPS = 5
 
 
 def class_mesh(mask: np.ndarray, grid: VoxelGrid, smooth: bool = True) -> o3d.geometry.TriangleMesh:
-    """Returns the surface around the marked voxels, vertices in metres.
+    """Returns the surface around the marked voxels, bool (X, Y, Z); vertices in metres.
 
-    Args:
-        mask: The voxels of one class, bool (X, Y, Z).
-        grid: Where the voxels are.
-        smooth: Take the stairs of the voxels away.
+    If it is ``smooth``, the stairs of the voxels are taken away.
     """
     cells = np.argwhere(mask)
     if not len(cells):
@@ -47,21 +44,16 @@ def class_mesh(mask: np.ndarray, grid: VoxelGrid, smooth: bool = True) -> o3d.ge
     return mesh
 
 
-def class_meshes(
-    result: FrameResult, labels: np.ndarray, smooth: bool = True
-) -> dict[int, o3d.geometry.TriangleMesh]:
+def class_meshes(result: FrameResult, labels: np.ndarray) -> dict[int, o3d.geometry.TriangleMesh]:
     """Returns the coloured surface of every class that occurs, by label.
 
-    Args:
-        result: Has grid, classes and colours.
-        labels: Its prediction or its ground truth.
-        smooth: Take the stairs of the voxels away.
+    ``labels`` are the result's prediction or its ground truth.
     """
     meshes = {}
     present = np.unique(labels)
     for label in result.drawn_classes:
         if label in present:
-            mesh = class_mesh(labels == label, result.grid, smooth)
+            mesh = class_mesh(labels == label, result.grid)
             mesh.paint_uniform_color(result.palette[label] / 255.0)
             mesh.compute_vertex_normals()
             meshes[label] = mesh
@@ -69,16 +61,10 @@ def class_meshes(
 
 
 def write_meshes(result: FrameResult, folder: str | Path, per_class: bool = False) -> list[Path]:
-    """Writes the prediction, and the ground truth if there is one, as ``.ply``.
+    """Writes the prediction, and the ground truth if there is one; returns the files.
 
-    Args:
-        result: The frame.
-        folder: Files are ``FRAME_prediction.ply`` and ``FRAME_truth.ply`` in it, with ``_CLASS``
-            appended if ``per_class``.
-        per_class: Write a file a class instead of one coloured file.
-
-    Returns:
-        The files.
+    They are ``FRAME_prediction.ply`` and ``FRAME_truth.ply`` in the folder; with ``per_class``, a
+    file a class with ``_CLASS`` appended.
 
     Raises:
         InvalidValueError: If there is nothing to write.

@@ -13,14 +13,13 @@ import torch
 from htcl.errors import InvalidValueError
 from htcl.evaluation.ssc_confusion import confusion_matrix, ssc_scores
 from htcl.visualization.error_map import ERROR_NAMES, ERROR_PALETTE, error_map
-from htcl.visualization.map_colours import colour_bar, colour_map, limits_of
-from htcl.visualization.page import GAP, MARGIN, Page, draw_legend, resize, tile, tile_size
+from htcl.visualization.map_colours import colour_bar, colour_map, limits_of, overlay
+from htcl.visualization.page import GAP, MARGIN, NOTES, Page, draw_legend, resize, tile, tile_size
 from htcl.visualization.result_file import FrameResult
-from htcl.visualization.views import camera_view, chase_view, field_of_view, top_view
+from htcl.visualization.views import TOP_MARGIN, chase_view, field_of_view, top_view
 
 # Widest camera column and chase view, in heights of a row.
 CAMERA_ASPECT, CHASE_ASPECT = 3.4, 1.6
-NOTES = ("Darker and greyer: outside the camera's view. Grey lines: every 10 m.",)
 
 
 def render_overview(
@@ -30,7 +29,7 @@ def render_overview(
     affinity: bool = False,
     row_height: int = 340,
 ) -> np.ndarray:
-    """Draws everything about one frame on one page.
+    """Draws everything about one frame on one page, uint8 (H, W, 3).
 
     Args:
         result: The frame; a row of ground truth appears if it has one.
@@ -39,17 +38,11 @@ def render_overview(
         affinity: Add a row with the temporal affinity.
         row_height: Height of a row of pictures in pixels; the page scales with it.
 
-    Returns:
-        uint8 (H, W, 3).
-
     Raises:
         InvalidValueError: If an asked-for row needs something that the result does not hold.
     """
-    for name, wanted in (
-        ("ground_truth", error),
-        ("depth_plane", depth),
-        ("temporal_affinity", affinity),
-    ):
+    asked = {"ground_truth": error, "depth_plane": depth, "temporal_affinity": affinity}
+    for name, wanted in asked.items():
         if wanted and getattr(result, name) is None:
             raise InvalidValueError(
                 f"frame {result.name} holds no {name}, so this row cannot be drawn"
@@ -60,13 +53,8 @@ def render_overview(
     page.add_title(f"Sequence {result.sequence}, frame {result.frame}", _scores(result))
 
     drawn = result.drawn_classes
-    legend = draw_legend(
-        [result.class_names[k] for k in drawn],
-        result.palette[drawn],
-        (row_height, legend_width),
-        3,
-        NOTES,
-    )
+    names, size = [result.class_names[k] for k in drawn], (row_height, legend_width)
+    legend = draw_legend(names, result.palette[drawn], size, 3, NOTES)
     images = tile(result.images, (row_height, columns[0]))
     caption = "Left image (input)" if len(result.images) == 1 else "Images of the cameras (input)"
     page.add_row([(caption, images), ("Classes", legend)], [columns[0], legend_width], row_height)
@@ -80,9 +68,8 @@ def render_overview(
     for grid in grids:
         page.add_row(_three_views(result, *grid, columns, row_height), columns, row_height)
     if error:
-        legend = draw_legend(
-            ERROR_NAMES[1:], ERROR_PALETTE[1:], (34, columns[0]), len(ERROR_NAMES) - 1
-        )
+        names = list(ERROR_NAMES[1:])
+        legend = draw_legend(names, ERROR_PALETTE[1:], (34, columns[0]), len(names))
         page.add_row([("", legend)], [columns[0]], 34)
     if depth and result.depth_plane is not None:
         values = np.where(result.depth_plane > 0, result.depth_plane, np.nan)
@@ -99,7 +86,7 @@ def _columns(result: FrameResult, row_height: int) -> list[int]:
     cameras, height, width = result.images.shape[:3]
     extent = np.subtract(result.grid.upper, result.grid.origin)
     camera = np.clip(cameras * width / height, 1.6, CAMERA_ASPECT)
-    top = np.clip(extent[1] / (extent[0] + 5.0), 0.4, 1.6)
+    top = np.clip(extent[1] / (extent[0] + TOP_MARGIN), 0.4, 1.6)
     return [round(row_height * aspect) for aspect in (camera, CHASE_ASPECT, top)]
 
 
@@ -135,19 +122,14 @@ def _three_views(
     """Renders a grid from the cameras, from behind and from above."""
     from htcl.visualization.voxel_renderer import VoxelRenderer
 
-    geometry = (result.projections, result.reference_from_camera)
-    size, grid = result.images.shape[1:3], result.grid
-    renderer = VoxelRenderer(labels, grid, palette, field_of_view(grid, *geometry, size), *empty)
-    room = (row_height, columns[0])
-    cell = tile_size(len(result.images), size, room)
-    cameras = [
-        renderer.render_smooth(partial(camera_view, *camera, size), cell, stage=False)
-        for camera in zip(*geometry, strict=True)
-    ]
+    size, grid, room = result.images.shape[1:3], result.grid, (row_height, columns[0])
+    cameras = (result.projections, result.reference_from_camera, size)
+    renderer = VoxelRenderer(labels, grid, palette, field_of_view(grid, *cameras), *empty)
+    views = renderer.render_cameras(*cameras, tile_size(len(result.images), size, room))
     behind = renderer.render_smooth(partial(chase_view, grid), (row_height, columns[1]))
     above = renderer.render_smooth(partial(top_view, grid), (row_height, columns[2]), fade=False)
     return [
-        (f"{title}: camera view", tile(cameras, room)),
+        (f"{title}: camera view", tile(views, room)),
         (f"{title}: from behind", behind),
         (f"{title}: above", above),
     ]
@@ -172,16 +154,9 @@ def _add_maps(
         resize(colour_map(*each, limits, scheme), cell, smooth=False)
         for each in zip(values, valid, strict=True)
     ]
-    mixed = [
-        (0.5 * colours + 0.5 * resize(image, cell)).astype(np.uint8)
-        for colours, image in zip(painted, result.images, strict=True)
-    ]
-    overlay = tile(mixed, (row_height - 70, side))
+    mixed = tile(overlay(painted, result.images), (row_height - 70, side))
     block = np.full((row_height, side, 3), 255, dtype=np.uint8)
-    block[: overlay.shape[0], : overlay.shape[1]] = overlay
+    block[: mixed.shape[0], : mixed.shape[1]] = mixed
     block[-50:] = colour_bar(limits, scheme, unit, (50, side))
-    page.add_row(
-        [(title, tile(painted, room)), ("The same over the image", block)],
-        [columns[0], side],
-        row_height,
-    )
+    pictures = [(title, tile(painted, room)), ("The same over the image", block)]
+    page.add_row(pictures, [columns[0], side], row_height)

@@ -13,15 +13,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 MARGIN, GAP, CAPTION = 24, 12, 30
+# What the pictures of voxels mean.
+NOTES = ("Darker and greyer: outside the camera's view. Grey lines: every 10 m.",)
 INK, FAINT_INK = (34, 34, 40), (105, 105, 115)
 
 
 class Page:
-    """Collects rows of pictures from top to bottom and draws them on one sheet.
-
-    Args:
-        width: Width of the sheet in pixels.
-    """
+    """Collects rows of pictures from top to bottom and draws them on a sheet ``width`` wide."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -81,7 +79,7 @@ def draw_legend(
     columns: int = 1,
     notes: Sequence[str] = (),
 ) -> np.ndarray:
-    """Draws colour patches with names, column by column, and notes below them.
+    """Draws colour patches with names, column by column, and notes below them, uint8 (H, W, 3).
 
     Args:
         names: Name of every entry.
@@ -89,9 +87,6 @@ def draw_legend(
         size: Height and width of the picture.
         columns: Number of columns.
         notes: Lines of small type under the entries.
-
-    Returns:
-        uint8 (H, W, 3).
     """
     height, width = size
     picture = Image.new("RGB", (width, height), (255, 255, 255))
@@ -101,43 +96,23 @@ def draw_legend(
     step = min(36.0, (height - note_height - 6) / max(rows, 1))
     patch = int(min(22, 0.68 * step))
     for i, (name, colour) in enumerate(zip(names, palette, strict=True)):
-        left = (i // rows) * (width // columns)
-        top = int((i % rows) * step)
-        pen.rectangle(
-            (left, top, left + patch, top + patch),
-            fill=tuple(int(c) for c in colour),
-            outline=(90, 90, 90),
-        )
-        pen.text(
-            (left + patch + 10, top + patch / 2 + 1),
-            name,
-            fill=INK,
-            font=font(int(0.86 * patch)),
-            anchor="lm",
-        )
+        left, top = (i // rows) * (width // columns), int((i % rows) * step)
+        box = (left, top, left + patch, top + patch)
+        pen.rectangle(box, fill=tuple(int(c) for c in colour), outline=(90, 90, 90))
+        place = (left + patch + 10, top + patch / 2 + 1)
+        pen.text(place, name, fill=INK, font=font(int(0.86 * patch)), anchor="lm")
     for i, note in enumerate(notes):
         pen.text((0, height - note_height + 22 * i), note, fill=FAINT_INK, font=font(14))
     return np.asarray(picture)
 
 
 def resize(picture: np.ndarray, size: tuple[int, int], smooth: bool = True) -> np.ndarray:
-    """Scales a picture.
+    """Scales a picture, uint8 (H, W, 3) or bool (H, W), to the height and width ``size``.
 
-    Args:
-        picture: uint8 (H, W, 3), or bool (H, W).
-        size: Height and width (H', W') of the result.
-        smooth: Interpolate; otherwise the pixels stay visible as squares.
-
-    Returns:
-        Like the picture, (H', W', ...).
+    Unless it is ``smooth``, the pixels stay visible as squares.
     """
     sampling = Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST
     return np.asarray(Image.fromarray(picture).resize(size[::-1], sampling))
-
-
-def fit(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Scales a picture, uint8 (H, W, 3), to the largest size that fits, keeping its shape."""
-    return resize(picture, fitted_size(picture.shape[:2], size))
 
 
 def fitted_size(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
@@ -160,15 +135,7 @@ def tile_size(count: int, shape: tuple[int, int], size: tuple[int, int]) -> tupl
 
 
 def tile(pictures: Sequence[np.ndarray] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Arranges pictures of one shape in rows, as large as ``size`` allows; one alone fills it.
-
-    Args:
-        pictures: uint8 (H, W, 3).
-        size: Height and width to fit them into.
-
-    Returns:
-        uint8 (H', W', 3).
-    """
+    """Arranges uint8 (H, W, 3) of one shape in rows, as large as a sheet of ``size`` allows."""
     height, width = tile_size(len(pictures), pictures[0].shape[:2], size)
     columns = min((size[1] + GAP) // (width + GAP), len(pictures))
     rows = -(-len(pictures) // columns)

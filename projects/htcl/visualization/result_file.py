@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,86 +26,64 @@ from htcl.geometry import VoxelGrid
 
 FORMAT_VERSION = 2
 
-# Entry -> (dtype, shape with letters for sizes). The reader checks every entry by this table: a
-# letter stands for one number, "*" for any.
-_ENTRIES: dict[str, tuple[type, tuple[int | str, ...]]] = {
-    "prediction": (np.uint8, ("X", "Y", "Z")),
-    "ground_truth": (np.uint8, ("X", "Y", "Z")),
-    "images": (np.uint8, ("N", "H", "W", 3)),
-    "right": (np.uint8, ("N", "H", "W", 3)),
-    "history": (np.uint8, ("K", "N", "*", "*", 3)),
-    "image_sizes": (np.int64, ("N", 2)),
-    "intrinsics": (np.float64, ("N", 4, 4)),
-    "image_transforms": (np.float64, ("N", 3, 3)),
-    "reference_from_camera": (np.float64, ("N", 4, 4)),
-    "focal_baseline": (np.float64, ("N",)),
-    "current_from_history": (np.float64, ("K", "N", 4, 4)),
-    "voxel_origin": (np.float64, (3,)),
-    "voxel_size": (np.float64, (3,)),
-    "palette": (np.uint8, ("C", 3)),
-    "depth_plane": (np.float32, ("N", "h", "w")),
-    "temporal_affinity": (np.float32, ("N", "h", "w")),
-}
-
 
 @dataclass(eq=False)
 class FrameResult:
-    """Prediction of one frame with what is needed to look at it.
+    """Prediction of one frame with what is needed to look at it; its fields say type and shape.
 
     Attributes:
-        prediction: Labels, uint8 (X, Y, Z).
-        images: The images as the network saw them, RGB uint8 (N, H, W, 3).
-        intrinsics: Projection matrix of each camera for pixels of its original image (N, 4, 4); the
-            4th column is kept.
-        reference_from_camera: Motion from each camera's frame to the frame of the voxels
-            (N, 4, 4).
-        voxel_origin: Lower corner of the grid in metres, (3,).
-        voxel_size: Edges of a cell in metres, (3,); a number is repeated.
+        prediction: Labels.
+        images: The images as the network saw them, RGB.
+        intrinsics: Projection matrix of each camera for pixels of its original image; the 4th
+            column is kept.
+        reference_from_camera: Motion from each camera's frame to the frame of the voxels.
+        voxel_origin: Lower corner of the grid in metres.
+        voxel_size: Edges of a cell in metres; a number is repeated.
         class_names: Name of every label (C).
-        palette: RGB colour of every label, uint8 (C, 3).
+        palette: RGB colour of every label.
         sequence: Name of the sequence, such as "08".
         frame: Name of the frame, such as "000005".
         empty_class: Label of free space.
         ignore_index: Label of ground truth that is not scored.
-        image_sizes: Height and width of each original image (N, 2), to which the intrinsics belong;
-            those of ``images`` if left out.
-        image_transforms: Homogeneous (N, 3, 3): pixel of ``images`` = image_transforms @ original
-            pixel; the identity if left out.
-        ground_truth: Labels, uint8 (X, Y, Z).
-        right: The right partners of ``images`` (N, H, W, 3).
-        focal_baseline: Focal length times baseline of each pair (N,), original pixels times metres.
-        history: Earlier images, oldest first, RGB uint8 (K, N, H', W', 3); their size may differ
-            from that of ``images``.
+        ground_truth: Labels.
+        right: The right partners of ``images``.
+        history: Earlier images, oldest first, RGB; their size may differ from that of ``images``.
+        image_sizes: Height and width of each original image, to which the intrinsics belong; those
+            of ``images`` if left out.
+        image_transforms: Homogeneous: pixel of ``images`` = image_transforms @ original pixel; the
+            identity if left out.
+        focal_baseline: Focal length times baseline of each pair, original pixels times metres.
         current_from_history: Motion from the camera frame at each earlier time to the current
-            camera frame (K, N, 4, 4).
-        depth_plane: Depth of the best plane of each pixel in metres, 0 = none, float32 (N, h, w).
-        temporal_affinity: Agreement of each pixel with the history, float32 (N, h, w).
+            camera frame.
+        depth_plane: Depth of the best plane of each pixel in metres, 0 = none.
+        temporal_affinity: Agreement of each pixel with the history.
 
     Raises:
         InvalidValueError: If an entry is wrong; it is named.
     """
 
-    prediction: np.ndarray
-    images: np.ndarray
-    intrinsics: np.ndarray
-    reference_from_camera: np.ndarray
-    voxel_origin: np.ndarray
-    voxel_size: np.ndarray
+    # Type and shape, which are checked: a letter is one number in all entries, "*" is any.
+    prediction: np.ndarray = field(metadata={"uint8": "X Y Z"})
+    images: np.ndarray = field(metadata={"uint8": "N H W 3"})
+    intrinsics: np.ndarray = field(metadata={"float64": "N 4 4"})
+    reference_from_camera: np.ndarray = field(metadata={"float64": "N 4 4"})
+    voxel_origin: np.ndarray = field(metadata={"float64": "3"})
+    voxel_size: np.ndarray = field(metadata={"float64": "3"})
     class_names: tuple[str, ...]
-    palette: np.ndarray
+    palette: np.ndarray = field(metadata={"uint8": "C 3"})
     sequence: str
     frame: str
     empty_class: int = 0
     ignore_index: int = 255
-    image_sizes: np.ndarray | None = None
-    image_transforms: np.ndarray | None = None
-    ground_truth: np.ndarray | None = None
-    right: np.ndarray | None = None
-    focal_baseline: np.ndarray | None = None
-    history: np.ndarray | None = None
-    current_from_history: np.ndarray | None = None
-    depth_plane: np.ndarray | None = None
-    temporal_affinity: np.ndarray | None = None
+    image_sizes: np.ndarray | None = field(default=None, metadata={"int64": "N 2"})
+    image_transforms: np.ndarray | None = field(default=None, metadata={"float64": "N 3 3"})
+    ground_truth: np.ndarray | None = field(default=None, metadata={"uint8": "X Y Z"})
+    right: np.ndarray | None = field(default=None, metadata={"uint8": "N H W 3"})
+    focal_baseline: np.ndarray | None = field(default=None, metadata={"float64": "N"})
+    history: np.ndarray | None = field(default=None, metadata={"uint8": "K N * * 3"})
+    current_from_history: np.ndarray | None = field(default=None, metadata={"float64": "K N 4 4"})
+    depth_plane: np.ndarray | None = field(default=None, metadata={"float32": "N h w"})
+    temporal_affinity: np.ndarray | None = field(default=None, metadata={"float32": "N h w"})
 
     def __post_init__(self) -> None:
         """Fills in the defaults and checks every entry."""
@@ -116,9 +94,14 @@ class FrameResult:
             self.image_sizes = np.tile(image_size, (cameras, 1))
         if self.image_transforms is None:
             self.image_transforms = np.tile(np.eye(3), (cameras, 1, 1))
-        sizes: dict[int | str, int] = {"C": len(self.class_names)}
-        for name, (dtype, letters) in _ENTRIES.items():
-            setattr(self, name, _checked(name, getattr(self, name), dtype, letters, sizes))
+        # What the letters of the shapes stand for.
+        sizes = {"C": len(self.class_names)}
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if value is None and entry.default is None:
+                continue
+            for dtype, shape in entry.metadata.items():
+                setattr(self, entry.name, _checked(entry.name, value, dtype, shape, sizes))
         for name, allowed in (("prediction", None), ("ground_truth", self.ignore_index)):
             labels = getattr(self, name)
             if labels is None:
@@ -155,8 +138,7 @@ class FrameResult:
 
     def save(self, path: str | Path) -> Path:
         """Writes the file atomically, making its folder; returns its path."""
-        entries = {field.name: getattr(self, field.name) for field in fields(self)}
-        entries = {name: np.asarray(value) for name, value in entries.items() if value is not None}
+        entries = {name: value for name, value in vars(self).items() if value is not None}
         with atomic_write(path) as file:
             np.savez_compressed(file, format_version=np.int64(FORMAT_VERSION), **entries)
         return Path(path)
@@ -186,10 +168,11 @@ class FrameResult:
                 f"{path}: format_version is {version}, expected {FORMAT_VERSION}: another version "
                 "of this project wrote it; run tools/save_vis.py again"
             )
-        needed = {field.name for field in fields(cls) if field.default is not None}
+        defaults = {entry.name: entry.default for entry in fields(cls)}
+        needed = {name for name, default in defaults.items() if default is not None}
         if missing := sorted(needed - set(entries)):
             raise InvalidValueError(f"{path}: entries {missing} are missing")
-        if unknown := sorted(set(entries) - {field.name for field in fields(cls)}):
+        if unknown := sorted(set(entries) - set(defaults)):
             raise InvalidValueError(f"{path}: unknown entries {unknown}")
         for kind, names in ((str, ("sequence", "frame")), (int, ("empty_class", "ignore_index"))):
             entries.update({name: kind(entries[name]) for name in names})
@@ -218,38 +201,28 @@ def build_frame_result(inputs: Mapping[str, Any], data_sample: Any) -> FrameResu
     if "pred_voxels" not in data_sample:
         raise KeyError("the data sample has no pred_voxels: pass what model.test_step returns")
     camera, specification = inputs["cameras"], meta["specification"]
-    grid, truth = specification.grid, data_sample.get("gt_voxels")
-    images = {
-        key: np.moveaxis(_numpy(inputs[key]), -3, -1)
-        for key in ("images", "right", "history")
-        if key in inputs
-    }
-
+    images = {key: inputs[key] for key in ("images", "right", "history") if key in inputs}
+    optional = {key: inputs.get(key) for key in ("focal_baseline", "current_from_history")}
+    optional |= {key: data_sample.get(key) for key in ("depth_plane", "temporal_affinity")}
+    if "gt_voxels" in data_sample:
+        optional["ground_truth"] = data_sample.gt_voxels.semantics
     return FrameResult(
         prediction=_numpy(data_sample.pred_voxels.semantics),
-        ground_truth=None if truth is None else _numpy(truth.semantics),
-        **images,
-        image_sizes=np.asarray(meta["image_sizes"]) if "image_sizes" in meta else None,
+        **{key: np.moveaxis(_numpy(value), -3, -1) for key, value in images.items()},
+        **{key: _numpy(value) for key, value in optional.items() if value is not None},
+        image_sizes=meta.get("image_sizes"),
         intrinsics=_numpy(camera.intrinsics),
-        focal_baseline=_optional(inputs.get("focal_baseline")),
         image_transforms=_numpy(camera.image_transform),
         reference_from_camera=_numpy(camera.augmented_from_camera),
-        current_from_history=_optional(inputs.get("current_from_history")),
-        voxel_origin=np.array(grid.origin),
-        voxel_size=np.array(grid.voxel_size),
+        voxel_origin=specification.grid.origin,
+        voxel_size=specification.grid.voxel_size,
         class_names=specification.class_names,
         palette=specification.colours,
         empty_class=specification.empty_class,
         ignore_index=specification.ignore_index,
         sequence=str(meta["sequence"]),
         frame=str(meta["frame"]),
-        depth_plane=_optional(data_sample.get("depth_plane")),
-        temporal_affinity=_optional(data_sample.get("temporal_affinity")),
     )
-
-
-def _optional(value: torch.Tensor | None) -> np.ndarray | None:
-    return None if value is None else _numpy(value)
 
 
 def _numpy(value: torch.Tensor) -> np.ndarray:
@@ -258,32 +231,21 @@ def _numpy(value: torch.Tensor) -> np.ndarray:
     return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
 
 
-def _checked(
-    name: str,
-    value: Any,
-    dtype: type,
-    letters: tuple[int | str, ...],
-    sizes: dict[int | str, int],
-) -> np.ndarray | None:
-    """Returns the entry as an array of the right type, or says what is wrong with it.
-
-    ``sizes`` collects what each letter stands for.
-    """
+def _checked(name: str, value: Any, dtype: str, shape: str, sizes: dict[str, int]) -> np.ndarray:
+    """The entry as an array of its type, or an error; adds what letters stand for to ``sizes``."""
     if value is None:
-        if getattr(FrameResult, name, ...) is None:
-            return None
         raise InvalidValueError(f"entry {name} is missing")
-    array = np.asarray(value)
-    wanted = [sizes.get(letter, letter) for letter in letters]
-    if len(array.shape) != len(wanted) or any(
-        isinstance(size, int) and size != found
+    array, letters = np.asarray(value), shape.split()
+    wanted = [str(sizes.get(letter, letter)) for letter in letters]
+    if array.ndim != len(wanted) or any(
+        size.isdigit() and int(size) != found
         for size, found in zip(wanted, array.shape, strict=True)
     ):
         raise InvalidValueError(
-            f"entry {name} has shape {array.shape}, expected ({', '.join(map(str, wanted))})"
+            f"entry {name} has shape {array.shape}, expected ({', '.join(wanted)})"
         )
-    if array.dtype.kind not in "iuf" or (dtype is np.uint8 and array.dtype != np.uint8):
-        kind = "uint8" if dtype is np.uint8 else "numbers"
+    if array.dtype.kind not in "iuf" or (dtype == "uint8" and array.dtype != np.uint8):
+        kind = "uint8" if dtype == "uint8" else "numbers"
         raise InvalidValueError(f"entry {name} is {array.dtype}, expected {kind}")
-    sizes.update({k: n for k, n in zip(letters, array.shape, strict=True) if k != "*"})
+    sizes.update({k: n for k, n in zip(letters, array.shape, strict=True) if k.isalpha()})
     return array.astype(dtype, copy=False)

@@ -64,11 +64,10 @@ def list_results(folder: str | Path, frame: str | None = None) -> list[Path]:
         )
     if frame is None:
         return found
-    chosen = [
-        path for path in found if frame in (path.parent.name, f"{path.parent.name}/{path.stem}")
-    ]
+    names = [f"{path.parent.name}/{path.stem}" for path in found]
+    named = zip(found, names, strict=True)
+    chosen = [path for path, name in named if frame in (path.parent.name, name)]
     if not chosen:
-        names = [f"{path.parent.name}/{path.stem}" for path in found]
         raise MissingFileError(
             f"{folder} holds no frame {frame!r}; "
             f"it holds {len(names)} frames, {names[0]} to {names[-1]}"

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from htcl.geometry import Camera
-from htcl.visualization.map_colours import colour_bar, colour_map
-from htcl.visualization.page import GAP, MARGIN, Page, draw_legend, resize, tile, tile_size
-from htcl.visualization.views import camera_view, field_of_view, top_view
+from htcl.visualization.map_colours import colour_bar, colour_map, overlay
+from htcl.visualization.page import GAP, MARGIN, NOTES, Page, draw_legend, resize, tile, tile_size
+from htcl.visualization.views import field_of_view, top_view
 
 DEPTH_SCHEME = "turbo_r"
 UNSCORED = (200, 200, 200)
-NOTES = ("Darker and greyer: outside the camera's view. Grey lines: every 10 m.",)
 
 
 def render_training_sample(
@@ -28,7 +27,7 @@ def render_training_sample(
     depth_target: np.ndarray | None = None,
     row_height: int = 240,
 ) -> np.ndarray:
-    """Draws images, lidar, depth target and voxel labels of a packed sample.
+    """Draws images, lidar, depth target and voxel labels of a packed sample, uint8 (H, W, 3).
 
     Parts that the sample does not hold are left out; the pictures of several cameras stand
     together.
@@ -38,9 +37,6 @@ def render_training_sample(
         data_sample: Its ``Det3DDataSample``, with ``gt_voxels`` if there are labels.
         depth_target: Depth that the depth loss asks for, metres, 0 = none, (N, h, w).
         row_height: Height of a row of images, pixels.
-
-    Returns:
-        uint8 (H, W, 3).
     """
     meta, camera = data_sample.metainfo, inputs["cameras"]
     images = _images(inputs["images"])
@@ -66,34 +62,25 @@ def render_training_sample(
         now = _images(inputs.get("current", inputs["images"]))
         frames = [*_images(inputs["history"]), now]
         names = [Path(paths[0]).stem for paths in (*meta["history_paths"], meta["image_paths"])]
-        pictures = [
-            (
-                f"History: {left.lower()} of frame {name}" + (" (current)" if frame is now else ""),
-                frame,
-            )
-            for name, frame in zip(names, frames, strict=True)
-        ]
+        captions = [f"History: {left.lower()} of frame {name}" for name in names]
+        captions[-1] += " (current)"
+        pictures = list(zip(captions, frames, strict=True))
         for k in range(0, len(pictures), 2):
             row(*pictures[k : k + 2])
-    lidar = []
+    lidar: list[tuple[str, Sequence[np.ndarray]]] = []
     limits = _depth_limits(inputs, depth_target)
     if "depth_maps" in inputs:
         maps = zip(images, inputs["depth_maps"].numpy(), strict=True)
-        lidar.append(
-            ("Lidar by depth (depth map)", [_depth_points(*each, limits) for each in maps])
-        )
+        drawn = [_depth_points(*each, limits) for each in maps]
+        lidar.append(("Lidar by depth (depth map)", drawn))
     if "point_uvd" in inputs:
         labels, specification = inputs["point_labels"].numpy(), meta["specification"]
         scored = labels != specification.empty_class
         colours = np.where(scored[:, None], specification.colours[labels], UNSCORED)
         points = zip(images, inputs["point_uvd"].numpy(), strict=True)
-        lidar.append(
-            (
-                f"Lidar by class: {len(labels)} points, {scored.sum()} of a scored class "
-                "(grey: none)",
-                [_class_points(*each, colours.astype(np.uint8)) for each in points],
-            )
-        )
+        drawn = [_class_points(*each, colours.astype(np.uint8)) for each in points]
+        counts = f"{len(labels)} points, {scored.sum()} of a scored class (grey: none)"
+        lidar.append((f"Lidar by class: {counts}", drawn))
     if lidar:
         row(*lidar)
     if depth_target is not None:
@@ -117,18 +104,15 @@ def _depth_limits(inputs: Mapping[str, Any], target: np.ndarray | None) -> tuple
     return (0.0, float(np.quantile(found, 0.98))) if len(found) else (0.0, 1.0)
 
 
-def _dim(image: np.ndarray) -> np.ndarray:
-    """A pale grey image on which dots show."""
-    grey = image.astype(np.float32).mean(axis=2, keepdims=True)
-    return np.repeat(150 + 0.35 * grey, 3, axis=2).clip(0, 255).astype(np.uint8)
-
-
 def _draw_dots(
     image: np.ndarray, x: np.ndarray, y: np.ndarray, depth: np.ndarray, colours: np.ndarray
 ) -> np.ndarray:
     """Draws squares, the nearest on top, so large that about a tenth of the image is covered."""
     scale = max(1, -(-480 // image.shape[0]))
-    picture = _dim(image).repeat(scale, axis=0).repeat(scale, axis=1)
+    # A pale grey image on which dots show.
+    grey = image.astype(np.float32).mean(axis=2, keepdims=True)
+    pale = np.repeat(150 + 0.35 * grey, 3, axis=2).clip(0, 255).astype(np.uint8)
+    picture = pale.repeat(scale, axis=0).repeat(scale, axis=1)
     radius = max(1, round(0.15 * (picture.shape[0] * picture.shape[1] / max(len(x), 1)) ** 0.5))
     order = np.argsort(-depth)
     columns = np.round((x[order] + 0.5) * scale - 0.5).astype(int)
@@ -175,61 +159,32 @@ def _target_pictures(
 
 
 def _add_voxels(
-    page: Page,
-    camera: Camera,
-    data_sample: Any,
-    images: np.ndarray,
-    column: int,
-    row_height: int,
+    page: Page, camera: Camera, data_sample: Any, images: np.ndarray, column: int, row_height: int
 ) -> None:
     from htcl.visualization.voxel_renderer import VoxelRenderer
 
-    labels, specification = (
-        data_sample.gt_voxels.semantics.numpy(),
-        data_sample.metainfo["specification"],
-    )
-    grid, empty = specification.grid, (specification.empty_class, specification.ignore_index)
+    labels, specification = data_sample.gt_voxels.semantics, data_sample.metainfo["specification"]
+    labels, grid, unscored = labels.numpy(), specification.grid, specification.ignore_index
     projections = camera.intrinsics.double().numpy().copy()
     projections[:, :3] = camera.image_transform.double().numpy() @ projections[:, :3]
-    geometry = (projections, camera.augmented_from_camera.numpy())
-    size = images.shape[1:3]
-    in_view = field_of_view(grid, *geometry, size)
-    renderer = VoxelRenderer(labels, grid, specification.colours, in_view, *empty)
-    room = (row_height, column)
-    cell = tile_size(len(images), size, room)
-    views = [
-        renderer.render_smooth(partial(camera_view, *each, size), cell, stage=False)
-        for each in zip(*geometry, strict=True)
-    ]
-    over = [
-        (0.5 * resize(image, cell) + 0.5 * view).astype(np.uint8)
-        for image, view in zip(images, views, strict=True)
-    ]
-    top_height = 2 * row_height
+    size, room, top_height = images.shape[1:3], (row_height, column), 2 * row_height
+    cameras = (projections, camera.augmented_from_camera.numpy(), size)
+    in_view, empty = field_of_view(grid, *cameras), specification.empty_class
+    renderer = VoxelRenderer(labels, grid, specification.colours, in_view, empty, unscored)
+    views = renderer.render_cameras(*cameras, tile_size(len(images), size, room))
     top = renderer.render_smooth(partial(top_view, grid), (top_height, top_height), fade=False)
-    scored = labels != specification.ignore_index
+    scored = labels != unscored
     counts = (
         f"{' x '.join(map(str, labels.shape))} voxels, {100 * scored.mean():.0f} % scored, "
-        f"{(labels[scored] != specification.empty_class).sum()} occupied"
+        f"{(labels[scored] != empty).sum()} occupied"
     )
-    page.add_row(
-        [
-            (f"Voxel labels, camera view: {counts}", tile(views, room)),
-            ("The same over the image", tile(over, room)),
-        ],
-        [column, column],
-        row_height,
-    )
+    row = [
+        (f"Voxel labels, camera view: {counts}", tile(views, room)),
+        ("The same over the image", tile(overlay(views, images), room)),
+    ]
+    page.add_row(row, [column, column], row_height)
     drawn = list(specification.counted_classes)
-    legend = draw_legend(
-        [specification.class_names[k] for k in drawn],
-        specification.colours[drawn],
-        (top_height, column),
-        max(1, column // 300),
-        NOTES,
-    )
-    page.add_row(
-        [("Voxel labels from above (forward is up)", top), ("Classes", legend)],
-        [column, column],
-        top_height,
-    )
+    names, colours = [specification.class_names[k] for k in drawn], specification.colours[drawn]
+    legend = draw_legend(names, colours, (top_height, column), max(1, column // 300), NOTES)
+    row = [("Voxel labels from above (forward is up)", top), ("Classes", legend)]
+    page.add_row(row, [column, column], top_height)

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from htcl.errors import InvalidValueError
-from htcl.visualization.page import fit
+from htcl.visualization.page import fitted_size, resize
 from htcl.visualization.saving import atomic_path
 
 # Wider animations have files of many megabytes, because GIF hardly compresses pictures.
@@ -23,15 +23,12 @@ GIF_WIDTH = 1000
 
 
 def write_video(pictures: Iterable[np.ndarray], path: str | Path, fps: float = 5.0) -> Path:
-    """Writes pictures as ``.mp4`` (H.264) or ``.gif``, as the path ends; takes them one by one.
+    """Writes pictures as ``.mp4`` (H.264) or ``.gif``, as the path ends; returns the path.
 
     Args:
-        pictures: uint8 (H, W, 3); all are fitted into the size of the first.
+        pictures: uint8 (H, W, 3), taken one by one; all are fitted into the size of the first.
         path: File to write.
         fps: Pictures a second.
-
-    Returns:
-        The path.
 
     Raises:
         InvalidValueError: If the ending is another one, or there is no picture.
@@ -65,7 +62,7 @@ def _open(path: Path, size: tuple[int, int], fps: float) -> tuple[Any, tuple[int
 
 def _on_sheet(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if picture.shape[0] > size[0] or picture.shape[1] > size[1]:
-        picture = fit(picture, size)
+        picture = resize(picture, fitted_size(picture.shape[:2], size))
     sheet = Image.new("RGB", (size[1], size[0]), (255, 255, 255))
     sheet.paste(Image.fromarray(picture), (0, 0))
     return np.asarray(sheet)

@@ -13,21 +13,29 @@ import numpy as np
 
 from htcl.geometry import VoxelGrid
 
+# Eye of the chase view: distance behind the grid and height above its floor in lengths of the grid,
+# and horizontal field of view in degrees.
+CHASE_BEHIND, CHASE_ABOVE, CHASE_FIELD = 0.50, 0.42, 50.0
+# Metres behind the grid that the view from above shows too, where the car stands.
+TOP_MARGIN = 5.0
+
 
 class View(NamedTuple):
     """A bundle of rays.
 
-    The size of a pixel at ray parameter t is ``width + spread * t`` metres.
-
     Attributes:
         rays: Origin and direction of every pixel's ray, float32 (H, W, 6).
         width: Constant part of the pixel size in metres (parallel rays).
-        spread: Part of the pixel size that grows with t (rays through one point).
+        spread: Part of the pixel size that grows with depth (rays through one point).
     """
 
     rays: np.ndarray
     width: float
     spread: float
+
+    def pixel_size(self, depth: np.ndarray) -> np.ndarray:
+        """Size of a pixel in metres at a ray parameter; above 0 also where a ray begins."""
+        return np.maximum(self.width + self.spread * depth, 1e-6)
 
 
 def camera_view(
@@ -59,26 +67,12 @@ def camera_view(
     return View(rays, 0.0, float(image_size[1] / width / intrinsics[0, 0]))
 
 
-def chase_view(
-    grid: VoxelGrid,
-    out_size: tuple[int, int],
-    behind: float = 0.50,
-    above: float = 0.42,
-    field: float = 50.0,
-) -> View:
-    """From behind and above the car, looking forward over the grid.
-
-    Args:
-        grid: The voxels.
-        out_size: Height and width of the picture.
-        behind: Distance of the eye behind the grid, in lengths of the grid.
-        above: Height of the eye above the grid's floor, in lengths of the grid.
-        field: Horizontal field of view in degrees.
-    """
+def chase_view(grid: VoxelGrid, out_size: tuple[int, int]) -> View:
+    """From behind and above the car, looking forward over the grid; ``out_size`` is (H, W)."""
     origin, extent = np.array(grid.origin), np.subtract(grid.upper, grid.origin)
     length = float(max(extent[0], extent[1]))
     middle = origin[1] + extent[1] / 2
-    eye = np.array([origin[0] - behind * length, middle, origin[2] + above * length])
+    eye = np.array([origin[0] - CHASE_BEHIND * length, middle, origin[2] + CHASE_ABOVE * length])
     target = np.array([origin[0] + 0.30 * extent[0], middle, origin[2]])
     forward = (target - eye) / np.linalg.norm(target - eye)
     right = np.cross(forward, [0.0, 0.0, 1.0])
@@ -86,23 +80,17 @@ def chase_view(
     voxel_from_camera = np.eye(4)
     voxel_from_camera[:3] = np.stack([right, np.cross(forward, right), forward, eye], axis=1)
     height, width = out_size
-    focal = width / 2 / np.tan(np.radians(field / 2))
+    focal = width / 2 / np.tan(np.radians(CHASE_FIELD / 2))
     intrinsics = np.eye(4)
     intrinsics[:2, :3] = [[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2]]
     return camera_view(intrinsics, voxel_from_camera, out_size, out_size)
 
 
-def top_view(grid: VoxelGrid, out_size: tuple[int, int], margin_behind: float = 5.0) -> View:
-    """Parallel rays from above: forward is up, left is left.
-
-    Args:
-        grid: The voxels.
-        out_size: Height and width of the picture.
-        margin_behind: Metres behind the grid that are shown too, where the car stands.
-    """
+def top_view(grid: VoxelGrid, out_size: tuple[int, int]) -> View:
+    """Parallel rays from above: forward is up, left is left; ``out_size`` is (H, W)."""
     height, width = out_size
     origin, extent = grid.origin, np.subtract(grid.upper, grid.origin)
-    pixel = max((extent[0] + margin_behind) / height, extent[1] / width)
+    pixel = max((extent[0] + TOP_MARGIN) / height, extent[1] / width)
     x = origin[0] + extent[0] - (np.arange(height) + 0.5) * pixel
     y = origin[1] + extent[1] / 2 - (np.arange(width) + 0.5 - width / 2) * pixel
     rays = np.zeros((height, width, 6), dtype=np.float32)
@@ -119,16 +107,13 @@ def field_of_view(
     voxel_from_camera: np.ndarray,
     image_size: tuple[int, int],
 ) -> np.ndarray:
-    """Marks the voxels whose centre projects into an image.
+    """Marks the voxels whose centre projects into an image of any camera, bool (X, Y, Z).
 
     Args:
         grid: The voxels.
         projections: Each camera's projection of the camera frame to pixels (N, 4, 4).
         voxel_from_camera: Each camera's motion from the camera frame to the voxel frame (N, 4, 4).
         image_size: Height and width of the images.
-
-    Returns:
-        bool (X, Y, Z), of all cameras together.
     """
     seen = np.zeros(grid.shape, dtype=bool)
     height, width = image_size

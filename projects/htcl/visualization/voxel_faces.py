@@ -50,9 +50,8 @@ class VoxelFaces(NamedTuple):
     def triangles(num_faces: int) -> np.ndarray:
         """Returns two triangles a face as indices into the flattened vertices, uint32 (2F, 3)."""
         quad = np.array([[0, 1, 2], [0, 2, 3]], dtype=np.uint32)
-        return (quad[None] + 4 * np.arange(num_faces, dtype=np.uint32)[:, None, None]).reshape(
-            -1, 3
-        )
+        first = 4 * np.arange(num_faces, dtype=np.uint32)
+        return (quad[None] + first[:, None, None]).reshape(-1, 3)
 
 
 def extract_faces(labels: np.ndarray, empty_class: int = 0, ignore_index: int = 255) -> VoxelFaces:

@@ -7,13 +7,15 @@ hit.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import open3d as o3d
 from PIL import Image
 
 from htcl.geometry import VoxelGrid
-from htcl.visualization.views import View
+from htcl.visualization.views import View, camera_view
 from htcl.visualization.voxel_faces import FACE_AXES, TANGENT_AXES, VoxelFaces, extract_faces
 
 BACKGROUND = np.array([243, 245, 248], dtype=np.float32)
@@ -27,6 +29,13 @@ AMBIENT_OCCLUSION = 0.42
 EDGE_DARKNESS = 0.38
 # Distance in metres at which the depth cue has faded a colour by one e-th of its full strength.
 FADE_LENGTH, FADE_STRENGTH = 60.0, 0.22
+# A plain car under the lidar (KITTI's: 1.73 m above the road), lower and upper corners of boxes.
+CAR_CABIN = ((-2.8, -0.85, -0.75), (0.1, 0.85, -0.2))
+CAR_BODY = (
+    ((-3.1, -0.9, -1.5), (1.2, 0.9, -0.75)),
+    ((-2.3, -0.65, -0.25), (-0.4, 0.65, -0.15)),
+    *(((x, y, -1.73), (x + 0.65, y + 0.2, -1.1)) for x in (-2.8, 0.2) for y in (-0.92, 0.72)),
+)
 # Rays a pixel and axis: pictures are rendered larger and averaged, against jagged edges.
 SUPERSAMPLING = 2
 
@@ -61,34 +70,41 @@ class VoxelRenderer:
         ignore_index: int = 255,
     ) -> None:
         self._faces = extract_faces(labels, empty_class, ignore_index)
-        highest = int(self._faces.labels.max(initial=0))
-        if highest >= len(palette):
-            raise ValueError(
-                f"label {highest} has no colour: the palette has {len(palette)} entries"
-            )
+        highest, count = int(self._faces.labels.max(initial=0)), len(palette)
+        if highest >= count:
+            raise ValueError(f"label {highest} has no colour: the palette has {count} entries")
         if in_view is None:
             in_view = np.ones(grid.shape, dtype=bool)
         for name, shape in (("field-of-view mask", in_view.shape), ("labels", labels.shape)):
             if shape != grid.shape:
                 raise ValueError(f"the {name} has shape {shape}, the grid {grid.shape}")
-        self._grid = grid
         self._origin = np.asarray(grid.origin, dtype=np.float32)
         self._voxel_size = np.asarray(grid.voxel_size, dtype=np.float32)
         self._colours = _face_colours(self._faces, palette, in_view)
         self._floor_seen = np.asarray(in_view.any(axis=2))
-        self._voxel_scene, self._stage_scene = self._build_scenes()
+        self._voxel_scene = o3d.t.geometry.RaycastingScene()
+        if len(self._faces.cells):
+            vertices = self._faces.vertices().reshape(-1, 3) * self._voxel_size + self._origin
+            triangles = VoxelFaces.triangles(len(self._faces.cells))
+            self._voxel_scene.add_triangles(
+                o3d.core.Tensor(vertices.astype(np.float32)), o3d.core.Tensor(triangles)
+            )
+        lower, upper = self._origin, np.array([*grid.upper[:2], grid.origin[2]], dtype=np.float32)
+        # Geometry 0 is the floor, a slab of no height; 1 the car's windows; the others its body.
+        self._stage_scene = o3d.t.geometry.RaycastingScene()
+        self._stage_scene.add_triangles(_box(lower - [0, 0, 0.02], upper))
+        self._stage_scene.add_triangles(_box(*CAR_CABIN, top_inset=0.22))
+        for corners in CAR_BODY:
+            self._stage_scene.add_triangles(_box(*corners))
 
     def render(self, view: View, stage: bool = True, fade: bool = True) -> np.ndarray:
-        """Draws the grid.
+        """Draws the grid, uint8 (H, W, 3).
 
         Args:
             view: The rays, one a pixel.
             stage: Draw the floor of the grid with lines every 10 m, and the car at the origin of
                 the frame.
             fade: Let distant surfaces fade a little (depth cue).
-
-        Returns:
-            uint8 (H, W, 3).
         """
         height, width = view.rays.shape[:2]
         rays = view.rays.reshape(-1, 6)
@@ -104,19 +120,31 @@ class VoxelRenderer:
         return np.clip(picture, 0, 255).round().astype(np.uint8).reshape(height, width, 3)
 
     def render_smooth(
-        self,
-        view: Callable[[tuple[int, int]], View],
-        size: tuple[int, int],
-        stage: bool = True,
-        fade: bool = True,
+        self, view: Callable[[tuple[int, int]], View], size: tuple[int, int], **options: bool
     ) -> np.ndarray:
-        """Draws the grid in ``size`` (H, W) without jagged edges, as :meth:`render` does.
+        """Draws the grid in ``size`` (H, W) without jagged edges, with :meth:`render`'s options.
 
         ``view`` makes the rays of a picture of given height and width.
         """
         height, width = size
-        fine = self.render(view((SUPERSAMPLING * height, SUPERSAMPLING * width)), stage, fade)
+        fine = self.render(view((SUPERSAMPLING * height, SUPERSAMPLING * width)), **options)
         return np.asarray(Image.fromarray(fine).reduce(SUPERSAMPLING))
+
+    def render_cameras(
+        self,
+        projections: np.ndarray,
+        voxel_from_camera: np.ndarray,
+        image_size: tuple[int, int],
+        size: tuple[int, int],
+    ) -> list[np.ndarray]:
+        """Draws what each camera sees, in ``size`` (H, W) and without stage.
+
+        Args are those of :func:`~htcl.visualization.views.camera_view`, with an axis of cameras.
+        """
+        return [
+            self.render_smooth(partial(camera_view, *camera, image_size), size, stage=False)
+            for camera in zip(projections, voxel_from_camera, strict=True)
+        ]
 
     def _shade(
         self, rays: np.ndarray, depth: np.ndarray, faces: np.ndarray, view: View, fade: bool
@@ -134,21 +162,19 @@ class VoxelRenderer:
         high = corners[:, 3] * (1 - a) + corners[:, 2] * a
         light = 1 - AMBIENT_OCCLUSION * (1 - (low * (1 - b) + high * b))
 
-        pixel = view.width + view.spread * depth
+        pixel = view.pixel_size(depth)
         edge_a = np.minimum(a, 1 - a) * self._voxel_size[tangents[:, 0]]
         edge_b = np.minimum(b, 1 - b) * self._voxel_size[tangents[:, 1]]
-        line = (
-            (0.03 * self._voxel_size[0] + 0.6 * pixel - np.minimum(edge_a, edge_b)) / pixel
-        ).clip(0, 1)
+        inside = 0.03 * self._voxel_size[0] + 0.6 * pixel - np.minimum(edge_a, edge_b)
+        line = (inside / pixel).clip(0, 1)
         # Lines of voxels that are only a few pixels wide would turn a surface into noise.
         strength = ((self._voxel_size[0] / pixel - 2.5) / 6).clip(0, 1)
         light *= 1 - EDGE_DARKNESS * strength * line
 
         colours = self._colours[faces] * light[:, None]
         if fade:
-            amount = FADE_STRENGTH * (
-                1 - np.exp(-np.linalg.norm(points - rays[:, :3], axis=1) / FADE_LENGTH)
-            )
+            distance = np.linalg.norm(points - rays[:, :3], axis=1)
+            amount = FADE_STRENGTH * (1 - np.exp(-distance / FADE_LENGTH))
             colours += amount[:, None] * (BACKGROUND - colours)
         return colours
 
@@ -168,32 +194,13 @@ class VoxelRenderer:
         cells = ((points - self._origin) / self._voxel_size)[:, :2].astype(np.int64)
         cells = cells.clip(0, np.array(self._floor_seen.shape) - 1)
         grey = np.where(self._floor_seen[tuple(cells.T)], FLOOR_SEEN, FLOOR_UNSEEN)
-        pixel = view.width + view.spread * stage_depth[hit]
+        pixel = view.pixel_size(stage_depth[hit])
         distance = np.abs(points[:, :2] - 10 * np.round(points[:, :2] / 10)).min(axis=1)
         grey += ((0.04 + 0.7 * pixel - distance) / pixel).clip(0, 1) * (FLOOR_LINE - grey)
 
         light = 0.62 + 0.38 * np.abs(normals[:, 2:]) + 0.12 * np.abs(normals[:, 1:2])
-        body = np.where((geometry == 2)[:, None], GLASS_COLOUR, CAR_COLOUR) * light
+        body = np.where((geometry == 1)[:, None], GLASS_COLOUR, CAR_COLOUR) * light
         picture[hit] = np.where((geometry == 0)[:, None], grey[:, None], body)
-
-    def _build_scenes(
-        self,
-    ) -> tuple[o3d.t.geometry.RaycastingScene, o3d.t.geometry.RaycastingScene]:
-        voxels = o3d.t.geometry.RaycastingScene()
-        if len(self._faces.cells):
-            vertices = self._faces.vertices().reshape(-1, 3) * self._voxel_size + self._origin
-            triangles = VoxelFaces.triangles(len(self._faces.cells))
-            voxels.add_triangles(
-                o3d.core.Tensor(vertices.astype(np.float32)), o3d.core.Tensor(triangles)
-            )
-        stage = o3d.t.geometry.RaycastingScene()
-        lower, upper = self._origin.copy(), np.array(self._grid.upper, dtype=np.float32)
-        upper[2] = lower[2]
-        # A slab of no height: geometry 0 is the floor, 1 the car's body, 2 its windows.
-        stage.add_triangles(_box(lower - [0, 0, 0.02], upper))
-        for parts in _car_parts():
-            stage.add_triangles(parts)
-        return voxels, stage
 
 
 def _face_colours(faces: VoxelFaces, palette: np.ndarray, in_view: np.ndarray) -> np.ndarray:
@@ -205,33 +212,11 @@ def _face_colours(faces: VoxelFaces, palette: np.ndarray, in_view: np.ndarray) -
     return colours * FACE_LIGHT[faces.directions][:, None]
 
 
-def _box(
-    lower: np.ndarray, upper: np.ndarray, top_inset: float = 0.0
-) -> o3d.t.geometry.TriangleMesh:
+def _box(lower: Any, upper: Any, top_inset: float = 0.0) -> o3d.t.geometry.TriangleMesh:
     """Returns a box, narrower at its top by ``top_inset`` metres a side."""
     mesh = o3d.t.geometry.TriangleMesh.create_box()
     unit = mesh.vertex.positions.numpy()
-    vertices = lower + unit * (np.asarray(upper) - lower)
+    vertices = np.asarray(lower) + unit * np.subtract(upper, lower)
     vertices[:, :2] += np.where(unit[:, :2] > 0.5, -top_inset, top_inset) * (unit[:, 2:] > 0.5)
     mesh.vertex.positions = o3d.core.Tensor(vertices.astype(np.float32))
     return mesh
-
-
-def _car_parts() -> tuple[o3d.t.geometry.TriangleMesh, o3d.t.geometry.TriangleMesh]:
-    """Returns body and windows of a plain car under the lidar (KITTI's: 1.73 m above the road)."""
-    body = _box(np.array([-3.1, -0.9, -1.5]), np.array([1.2, 0.9, -0.75]))
-    roof = _box(np.array([-2.3, -0.65, -0.25]), np.array([-0.4, 0.65, -0.15]))
-    wheels = [
-        _box(np.array([x, y, -1.73]), np.array([x + 0.65, y + 0.2, -1.1]))
-        for x in (-2.8, 0.2)
-        for y in (-0.92, 0.72)
-    ]
-    cabin = _box(np.array([-2.8, -0.85, -0.75]), np.array([0.1, 0.85, -0.2]), top_inset=0.22)
-    return _merge([body, roof, *wheels]), cabin
-
-
-def _merge(meshes: list[o3d.t.geometry.TriangleMesh]) -> o3d.t.geometry.TriangleMesh:
-    merged = meshes[0].to_legacy()
-    for mesh in meshes[1:]:
-        merged += mesh.to_legacy()
-    return o3d.t.geometry.TriangleMesh.from_legacy(merged)

@@ -29,21 +29,15 @@ def require_display() -> None:
 
 
 def voxel_mesh(result: FrameResult, labels: np.ndarray) -> o3d.geometry.TriangleMesh:
-    """Returns the visible voxel faces as a coloured mesh, vertices in metres.
-
-    Args:
-        result: Has grid and colours.
-        labels: Its prediction or its ground truth.
-    """
+    """Returns the visible faces of the result's prediction or ground truth, vertices in metres."""
     faces = extract_faces(labels, result.empty_class, result.ignore_index)
     points = result.voxel_origin + faces.vertices().reshape(-1, 3) * result.voxel_size
     mesh = o3d.geometry.TriangleMesh(
         o3d.utility.Vector3dVector(points),
         o3d.utility.Vector3iVector(VoxelFaces.triangles(len(faces.cells)).astype(np.int32)),
     )
-    mesh.vertex_colors = o3d.utility.Vector3dVector(
-        np.repeat(result.palette[faces.labels] / 255.0, 4, axis=0)
-    )
+    colours = np.repeat(result.palette[faces.labels] / 255.0, 4, axis=0)
+    mesh.vertex_colors = o3d.utility.Vector3dVector(colours)
     mesh.compute_vertex_normals()
     return mesh
 
@@ -61,7 +55,6 @@ def show_window(result: FrameResult) -> None:
         width = result.prediction.shape[1] * result.voxel_size[1]
         shapes.append(beside.translate((0.0, -1.1 * width, 0.0)))
     shapes.append(o3d.geometry.TriangleMesh.create_coordinate_frame(size=2.0))
-    title = f"{result.name}: prediction" + (
-        " (left) and ground truth (right)" if len(shapes) > 2 else ""
-    )
+    sides = " (left) and ground truth (right)" if len(shapes) > 2 else ""
+    title = f"{result.name}: prediction{sides}"
     o3d.visualization.draw_geometries(shapes, window_name=title, mesh_show_back_face=True)

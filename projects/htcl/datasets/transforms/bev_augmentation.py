@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
 from htcl.datasets.specification import DatasetSpecification
+from htcl.datasets.transforms.step import Step
 from htcl.errors import InvalidValueError
 from htcl.geometry import VoxelGrid
 
 
 @TRANSFORMS.register_module()
-class BEVAugmentation(BaseTransform):
+class BEVAugmentation(Step):
     """Moves labels, points and the cameras' geometry together; the images stay as they are.
 
     The map is p' = c + s R F (p - c): flips F first, then the rotation R about the vertical axis,
@@ -132,14 +132,6 @@ class BEVAugmentation(BaseTransform):
         matrix[:3, 3] = centre - linear @ centre
         return matrix
 
-    def __repr__(self) -> str:
-        """Names the step and its settings."""
-        return (
-            f"{type(self).__name__}(flip_x_prob={self.flip_x_prob}, "
-            f"flip_y_prob={self.flip_y_prob}, rotation={self.rotation}, "
-            f"scale={self.scale}, centre={self.centre})"
-        )
-
 
 def _resample(
     labels: np.ndarray, matrix: np.ndarray, specification: DatasetSpecification
@@ -148,13 +140,11 @@ def _resample(
     grid = specification.grid
     if labels.shape != grid.shape:
         raise ValueError(
-            f"voxel_labels have shape {labels.shape}, but the grid of the specification is "
-            f"{grid.shape}"
+            f"voxel_labels have shape {labels.shape}, but the specification's grid is {grid.shape}"
         )
     inverse = np.linalg.inv(matrix)
     x, y, z = (grid.centres(axis) for axis in range(3))
-    # The map does not mix the vertical axis with the others, so two small tables address all
-    # voxels.
+    # The map does not mix the vertical axis with the others: two small tables address all voxels.
     old_x = inverse[0, 0] * x[:, None] + inverse[0, 1] * y[None, :] + inverse[0, 3]
     old_y = inverse[1, 0] * x[:, None] + inverse[1, 1] * y[None, :] + inverse[1, 3]
     old_z = inverse[2, 2] * z + inverse[2, 3]

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 from PIL import Image, UnidentifiedImageError
 
-from htcl.datasets.sample_info import CameraInfo, loads
+from htcl.datasets.sample_info import CameraInfo, wanted_inputs
+from htcl.datasets.transforms.step import Step
 from htcl.errors import InvalidValueError, MissingFileError, check_choice
 from htcl.geometry import PIXEL_RULES, Camera, ImageTransform, PixelRule
 
@@ -28,7 +28,7 @@ _FILTERS = {
 
 
 @TRANSFORMS.register_module()
-class LoadImages(BaseTransform):
+class LoadImages(Step):
     """Reads the current images, their right partners and the history of all cameras.
 
     A network image is the original resized to the network's width and cropped to its bottom rows
@@ -103,12 +103,10 @@ class LoadImages(BaseTransform):
         infos: list[CameraInfo] = results["cameras"]
         clips = [_Clip(info["image"], results.get("decoded", {})) for info in infos]
         fits = [ImageTransform.fit(clip.size, self.input_size, self.pixels) for clip in clips]
-        squeezes = fits
-        history_filter = self.resize
+        squeezes, history_filter = fits, self.resize
         if self.history_images == "released":
-            squeezes = [
-                ImageTransform.squeeze(clip.size, self.input_size, self.pixels) for clip in clips
-            ]
+            squeeze = ImageTransform.squeeze
+            squeezes = [squeeze(clip.size, self.input_size, self.pixels) for clip in clips]
             history_filter = self.history_resize
 
         results["image_paths"] = [info["image"] for info in infos]
@@ -118,24 +116,20 @@ class LoadImages(BaseTransform):
         if "right" in wanted:
             results["right_paths"] = [info["right"] for info in infos]
             results["right"] = _images(clips, results["right_paths"], fits, self.resize)
-            results["focal_baseline"] = np.array(
-                [info["focal_baseline"] for info in infos], dtype=np.float32
-            )
+            baselines = [info["focal_baseline"] for info in infos]
+            results["focal_baseline"] = np.array(baselines, dtype=np.float32)
         if "history" in wanted:
             times = [list(paths) for paths in zip(*(i["history"] for i in infos), strict=True)]
             results["history_paths"] = times
-            results["history"] = np.stack(
-                [_images(clips, paths, squeezes, history_filter) for paths in times]
-            )
+            frames = [_images(clips, paths, squeezes, history_filter) for paths in times]
+            results["history"] = np.stack(frames)
             if squeezes is not fits:
-                results["current"] = _images(
-                    clips, results["image_paths"], squeezes, history_filter
-                )
+                paths = results["image_paths"]
+                results["current"] = _images(clips, paths, squeezes, history_filter)
                 results["history_cameras"] = self._cameras(infos, squeezes)
         if "current_from_history" in wanted:
             motions = [np.asarray(info["current_from_history"]) for info in infos]
-            motion = np.stack(motions, axis=1)
-            results["current_from_history"] = motion.astype(np.float32)
+            results["current_from_history"] = np.stack(motions, axis=1).astype(np.float32)
         return results
 
     def _cameras(self, infos: Sequence[CameraInfo], transforms: Sequence[ImageTransform]) -> Camera:
@@ -149,13 +143,6 @@ class LoadImages(BaseTransform):
             augmentation=torch.eye(4).repeat(len(infos), 1, 1),
             size=self.input_size,
             pixels=self.pixels,
-        )
-
-    def __repr__(self) -> str:
-        """Names the step and its main settings."""
-        return (
-            f"{type(self).__name__}(input_size={self.input_size}, pixels={self.pixels!r}, "
-            f"history_images={self.history_images!r})"
         )
 
 
@@ -197,10 +184,7 @@ class _Clip:
 
 
 def _images(
-    clips: Sequence[_Clip],
-    paths: Sequence[str],
-    transforms: Sequence[ImageTransform],
-    resampling: int,
+    clips: list[_Clip], paths: list[str], transforms: list[ImageTransform], resampling: int
 ) -> np.ndarray:
     """Network images (N, H, W, 3) of all cameras at one time."""
     rows = zip(clips, paths, transforms, strict=True)
@@ -213,20 +197,13 @@ def _wanted(results: dict[str, Any]) -> set[str]:
     available = {
         "right": all(camera.get("right") for camera in cameras),
         "history": all(camera.get("history") for camera in cameras),
-        "current_from_history": all(
-            camera.get("current_from_history") is not None for camera in cameras
-        ),
+        "current_from_history": all(c.get("current_from_history") is not None for c in cameras),
     }
-    return {name for name, there in available.items() if loads(results, name, there)}
+    return wanted_inputs(results, available)
 
 
 def read_image(path: str | Path) -> Image.Image:
-    """Reads an image file as RGB.
-
-    Raises:
-        MissingFileError: If there is no such file.
-        InvalidValueError: If it cannot be decoded.
-    """
+    """Reads an image as RGB; MissingFileError if absent, InvalidValueError if not decodable."""
     try:
         with Image.open(path) as image:
             return image.convert("RGB")

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
-from htcl.datasets.sample_info import loads
+from htcl.datasets.sample_info import wanted_inputs
 from htcl.datasets.scan_files import read_point_labels, read_scan
 from htcl.datasets.specification import DatasetSpecification
+from htcl.datasets.transforms.step import Step
 from htcl.geometry import Camera
 
 
 @TRANSFORMS.register_module()
-class LoadLidarPoints(BaseTransform):
+class LoadLidarPoints(Step):
     """Reads the scan and its labels and projects it into the network images.
 
     The pixel rule of the cameras decides how a projected position (x, y) becomes a pixel and a
@@ -50,9 +50,7 @@ class LoadLidarPoints(BaseTransform):
         """Names the files that a sample needs, each as a tuple of alternatives."""
         wanted = _wanted(results)
         files: list[tuple[str, ...]] = [(results["lidar"],)] if wanted else []
-        if "points" in wanted:
-            files.append((results["lidar_labels"],))
-        return files
+        return [*files, (results["lidar_labels"],)] if "points" in wanted else files
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Adds depth maps and points."""
@@ -61,8 +59,7 @@ class LoadLidarPoints(BaseTransform):
             return results
         scan = read_scan(results["lidar"])[:, :3]
         cameras: Camera = results["cameras"]
-        projected = cameras.project(torch.from_numpy(scan))
-        pixels, depth = (value.numpy() for value in projected)
+        pixels, depth = (value.numpy() for value in cameras.project(torch.from_numpy(scan)))
         height, width = cameras.size
         released = cameras.pixels == "released"
         if "depth_maps" in wanted:
@@ -85,20 +82,18 @@ class LoadLidarPoints(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        """Names the step."""
         return f"{type(self).__name__}()"
 
 
 def depth_map(pixels: np.ndarray, depth: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Draws points into a depth image; the nearest of the points in a pixel wins.
+    """Draws points into a depth image, (H, W) float32, metres, 0 where no point falls.
+
+    The nearest of the points in a pixel wins.
 
     Args:
         pixels: (P, 2) whole-numbered pixels (x, y).
         depth: (P,) metres; points at or behind the camera are left out.
         size: (H, W).
-
-    Returns:
-        (H, W) float32, metres, 0 where no point falls.
     """
     height, width = size
     x, y = pixels[:, 0], pixels[:, 1]
@@ -112,8 +107,6 @@ def depth_map(pixels: np.ndarray, depth: np.ndarray, size: tuple[int, int]) -> n
 
 def _wanted(results: dict[str, Any]) -> set[str]:
     """Names of the inputs to load."""
-    available = {
-        "depth_maps": bool(results.get("lidar")),
-        "points": bool(results.get("lidar") and results.get("lidar_labels")),
-    }
-    return {name for name, there in available.items() if loads(results, name, there)}
+    scan = bool(results.get("lidar"))
+    labels = bool(results.get("lidar_labels"))
+    return wanted_inputs(results, {"depth_maps": scan, "points": scan and labels})

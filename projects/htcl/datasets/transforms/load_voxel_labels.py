@@ -9,22 +9,17 @@ import os
 from typing import Any
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
 from htcl.datasets.specification import DatasetSpecification
-from htcl.datasets.training_labels import (
-    SCALES,
-    fit_labels,
-    label_window,
-    make_training_label,
-)
+from htcl.datasets.training_labels import SCALES, fit_labels, label_window, make_training_label
+from htcl.datasets.transforms.step import Step
 from htcl.datasets.voxel_files import read_voxel_labels, read_voxel_mask
 from htcl.errors import InvalidValueError, MissingFileError
 
 
 @TRANSFORMS.register_module()
-class LoadVoxelLabels(BaseTransform):
+class LoadVoxelLabels(Step):
     """Reads training labels made by ``process_kitti.sh``, or makes them on the way.
 
     Labels are stored on the grid ``specification.stored_grid``, ready ones at coarser scales too.
@@ -71,17 +66,12 @@ class LoadVoxelLabels(BaseTransform):
                 f"{ready[-1][0]}: training label not found; make it with `bash process_kitti.sh`"
             )
         shape = specification.stored_grid.shape
-        labels = make_training_label(
-            read_voxel_labels(raw_path, shape),
-            read_voxel_mask(invalid_path, shape),
-            specification,
-            source=raw_path,
-        )
+        raw, invalid = read_voxel_labels(raw_path, shape), read_voxel_mask(invalid_path, shape)
+        labels = make_training_label(raw, invalid, specification, source=raw_path)
         results["voxel_labels"] = fit_labels(labels, specification)
         return results
 
     def __repr__(self) -> str:
-        """Names the step."""
         return f"{type(self).__name__}()"
 
 

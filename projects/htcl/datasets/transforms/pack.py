@@ -9,34 +9,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from mmdet3d.structures import Det3DDataSample
 from mmengine.registry import TRANSFORMS
 from mmengine.structures import BaseDataElement
 
+from htcl.datasets.transforms.step import Step
+
 _IMAGES = ("images", "right", "history", "current")
 _CAMERAS = ("cameras", "history_cameras")
 _TENSORS = (
-    "focal_baseline",
-    "current_from_history",
-    "depth_maps",
-    "points",
-    "point_labels",
-    "point_uvd",
-)
+    "focal_baseline", "current_from_history",
+    "depth_maps", "points", "point_labels", "point_uvd",
+)  # fmt: skip
 _META = (
-    "sequence",
-    "frame",
-    "image_paths",
-    "right_paths",
-    "history_paths",
-    "image_sizes",
+    "sequence", "frame", "image_paths", "right_paths", "history_paths", "image_sizes",
     "specification",
-)
+)  # fmt: skip
 
 
 @TRANSFORMS.register_module()
-class PackInputs(BaseTransform):
+class PackInputs(Step):
     """Packs a sample into tensors and a ``Det3DDataSample``: the contract of a sample.
 
     ``docs/data_contract.md`` lists what ``inputs`` holds, of which this step takes what the earlier
@@ -65,5 +57,4 @@ class PackInputs(BaseTransform):
         return {"inputs": inputs, "data_samples": sample}
 
     def __repr__(self) -> str:
-        """Names the step."""
         return f"{type(self).__name__}()"

@@ -6,9 +6,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
+from htcl.datasets.transforms.step import Step
 from htcl.errors import InvalidValueError
 
 # Luma weights of ITU-R BT.601, the usual grey value of an RGB pixel.
@@ -16,7 +16,7 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 
 
 @TRANSFORMS.register_module()
-class PhotometricJitter(BaseTransform):
+class PhotometricJitter(Step):
     """Changes brightness, contrast, saturation and hue of a sample's images.
 
     Stereo and history matching compare colours between images, so all images of all cameras are
@@ -50,20 +50,15 @@ class PhotometricJitter(BaseTransform):
         saturation: float = 0.2,
         hue: float = 0.02,
     ) -> None:
-        for key, value, limit in (
-            ("prob", prob, 1.0),
-            ("brightness", brightness, 1.0),
-            ("contrast", contrast, 1.0),
-            ("saturation", saturation, 1.0),
-            ("hue", hue, 0.5),
-        ):
-            if not 0 <= value <= limit:
-                raise InvalidValueError(f"{key} must be in 0..{limit}, found {value}")
         self.prob = prob
         self.brightness = brightness
         self.contrast = contrast
         self.saturation = saturation
         self.hue = hue
+        for key, value in vars(self).items():
+            limit = 0.5 if key == "hue" else 1.0
+            if not 0 <= value <= limit:
+                raise InvalidValueError(f"{key} must be in 0..{limit}, found {value}")
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Changes the images."""
@@ -85,18 +80,11 @@ class PhotometricJitter(BaseTransform):
             results[key] = cv2.transform(flat, matrix).reshape(shape)
         return results
 
-    def __repr__(self) -> str:
-        """Names the step and its settings."""
-        return (
-            f"{type(self).__name__}(prob={self.prob}, brightness={self.brightness}, "
-            f"contrast={self.contrast}, saturation={self.saturation}, hue={self.hue})"
-        )
-
 
 def colour_map(
     brightness: float, contrast: float, saturation: float, hue: float, grey: float
 ) -> np.ndarray:
-    """Builds the affine map of RGB values.
+    """Builds the affine map of RGB values, (3, 4) float64: new = M[:, :3] @ old + M[:, 3].
 
     Args:
         brightness: Factor.
@@ -104,9 +92,6 @@ def colour_map(
         saturation: 0 is grey, 1 leaves the colours.
         hue: Turn about the grey axis, in full turns; red goes towards green.
         grey: Mean value of the images, 0..255.
-
-    Returns:
-        (3, 4) float64: new = M[:, :3] @ old + M[:, 3].
     """
     turn, _ = cv2.Rodrigues(np.full(3, 2 * np.pi * hue / np.sqrt(3)))
     saturate = saturation * np.eye(3) + (1 - saturation) * np.tile(_LUMA, (3, 1))

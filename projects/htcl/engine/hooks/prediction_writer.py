@@ -29,10 +29,6 @@ class PredictionWriterHook(Hook):
     def __init__(self, out_dir: str) -> None:
         self.out_dir = Path(out_dir)
 
-    def path_of(self, sequence: str, frame: str) -> Path:
-        """Where the prediction of a frame goes."""
-        return self.out_dir / "sequences" / sequence / "predictions" / f"{frame}.label"
-
     def after_test_iter(
         self,
         runner: Runner,
@@ -43,8 +39,8 @@ class PredictionWriterHook(Hook):
         """Writes the samples of one batch."""
         for sample in outputs or ():
             labels = sample.pred_voxels.semantics.cpu().numpy()
-            path = self.path_of(sample.sequence, sample.frame)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            folder = self.out_dir / "sequences" / sample.sequence / "predictions"
+            path = folder / f"{sample.frame}.label"
             write_voxel_labels(path, sample.specification.raw_from_voxels(labels))
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:

@@ -60,10 +60,6 @@ class ProgressBarHook(Hook):
             total=total, initial=initial, desc=mode, unit="it", leave=mode != "val", **when
         )
 
-    def _advance(self, mode: str) -> None:
-        if mode in self._bars:
-            self._bars[mode].update()
-
     def _close(self, mode: str) -> None:
         if mode in self._bars:
             self._bars.pop(mode).close()
@@ -72,46 +68,32 @@ class ProgressBarHook(Hook):
         """Opens the bar at the iteration that a resumed run starts from."""
         self._open("train", runner.max_iters, runner.iter)
 
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        """Advances and shows the loss."""
-        self._advance("train")
-        if "train" in self._bars and outputs:
-            loss = outputs["loss"].item()
-            label = f"{loss:.3f}"
-            if not isinstance(runner.train_loop, IterBasedTrainLoop):
-                label += f", epoch {runner.epoch + 1}/{runner.max_epochs}"
-            self._bars["train"].set_postfix_str(f"loss {label}", refresh=False)
-
     def after_train(self, runner: Runner) -> None:
         """Closes the bar."""
         self._close("train")
 
-    def before_val_epoch(self, runner: Runner) -> None:
-        """Opens the validation bar."""
-        self._open("val", len(runner.val_dataloader))
+    def _before_epoch(self, runner: Runner, mode: str = "train") -> None:
+        if mode != "train":
+            self._open(mode, len(getattr(runner, f"{mode}_dataloader")))
 
-    def after_val_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    def _after_epoch(self, runner: Runner, mode: str = "train") -> None:
+        if mode != "train":
+            self._close(mode)
+
+    def _after_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Any = None,
+        mode: str = "train",
     ) -> None:
-        """Advances."""
-        self._advance("val")
-
-    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Closes the validation bar."""
-        self._close("val")
-
-    def before_test_epoch(self, runner: Runner) -> None:
-        """Opens the test bar."""
-        self._open("test", len(runner.test_dataloader))
-
-    def after_test_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        """Advances."""
-        self._advance("test")
-
-    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Closes the test bar."""
-        self._close("test")
+        """Advances and shows the loss of a training."""
+        if mode not in self._bars:
+            return
+        self._bars[mode].update()
+        if mode == "train" and outputs:
+            label = f"{outputs['loss'].item():.3f}"
+            if not isinstance(runner.train_loop, IterBasedTrainLoop):
+                label += f", epoch {runner.epoch + 1}/{runner.max_epochs}"
+            self._bars[mode].set_postfix_str(f"loss {label}", refresh=False)

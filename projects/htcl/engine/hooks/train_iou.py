@@ -27,6 +27,7 @@ class TrainIoUHook(Hook):
     def __init__(self, interval: int = 50) -> None:
         self.interval = interval
         self._due = False
+        self._empty_class = 0
         self._scores: dict[str, float] = {}
 
     def before_train(self, runner: Runner) -> None:
@@ -34,6 +35,7 @@ class TrainIoUHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         observers = getattr(model, "training_observers", None)
         if observers is not None and self._observe not in observers:
+            self._empty_class = model.specification.empty_class
             observers.append(self._observe)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
@@ -51,11 +53,7 @@ class TrainIoUHook(Hook):
     def _observe(self, prediction: VoxelPrediction) -> None:
         if not self._due:
             return
-        confusion = confusion_matrix(
-            prediction.logits.argmax(dim=1),
-            prediction.target,
-            prediction.logits.shape[1],
-            prediction.ignore_index,
-        )
-        scores = ssc_scores(confusion.cpu().numpy())
+        logits, target, ignored = prediction.logits, prediction.target, prediction.ignore_index
+        confusion = confusion_matrix(logits.argmax(dim=1), target, logits.shape[1], ignored)
+        scores = ssc_scores(confusion.cpu().numpy(), self._empty_class)
         self._scores = {"train/iou": scores.completion_iou, "train/miou": scores.mean_iou}
