@@ -138,11 +138,11 @@ def _resolve(cfg: Config) -> Config:
         while rest and isinstance(found, str) and (match := _REFERENCE.fullmatch(found)):
             found, rest = find(value_at(match[1], (*path, key)), ".".join(rest))
         if rest:
-            known = ".".join([*key.split(".")[: -len(rest)], closest(found, rest[0])])
-            raise InvalidValueError(
-                f"config {cfg.filename!r}: the reference ${{{key}}} leads nowhere"
-                + (f"; did you mean ${{{known}}}?" if closest(found, rest[0]) else "")
-            )
+            message = f"config {cfg.filename!r}: the reference ${{{key}}} leads nowhere"
+            if likely := closest(found, rest[0]):
+                known = ".".join([*key.split(".")[: -len(rest)], likely])
+                message += f"; did you mean ${{{known}}}?"
+            raise InvalidValueError(message)
         return replaced(found, (*path, key))
 
     def replaced(value: Any, path: tuple[str, ...]) -> Any:

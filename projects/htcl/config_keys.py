@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -53,9 +53,10 @@ def find(tree: Any, key: str) -> tuple[Any, list[str]]:
     return tree, []
 
 
-def closest(tree: Any, name: str) -> str:
-    """The key of a dict that is most like ``name``; empty if none is like it."""
-    return _most_like(name, tree.keys() if hasattr(tree, "keys") else ())
+def closest(known: Any, name: str) -> str:
+    """The name in a dict or set that is most like ``name``; empty if none is like it."""
+    names = list(known) if isinstance(known, Mapping | set) else []
+    return next(iter(difflib.get_close_matches(name, names, n=1)), "")
 
 
 def check_new_key(cfg: Any, key: str) -> None:
@@ -91,7 +92,7 @@ def check_new_key(cfg: Any, key: str) -> None:
         raise InvalidValueError(f"{start}give {whole}.type first")
     owner = f"{path} ({found['type']})" if "type" in found else path or "the config"
     message = f"{start}{owner} has no {name!r}"
-    likely = _most_like(name, known)
+    likely = closest(known, name)
     if name in _SAID_ONCE:
         message += f"; it follows from the key {_SAID_ONCE[name]!r} of the data set"
     elif likely:
@@ -99,10 +100,6 @@ def check_new_key(cfg: Any, key: str) -> None:
     else:
         message += f"; there are {', '.join(sorted(known)[:30])}"
     raise InvalidValueError(message)
-
-
-def _most_like(name: str, known: Iterable[str]) -> str:
-    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
 
 
 def _readable_keys(part: Any, path: str) -> set[str] | None:

@@ -122,7 +122,7 @@ def test_near_box_of_a_coarse_grid_and_of_none():
 def test_ranges_count_their_voxels_only():
     prediction, target = map(torch.from_numpy, _pair(1, (16, 16, 4)))
     box = near_box(VoxelGrid((0.0, -8.0, 0.0), 1.0, (16, 16, 4)), 8.0)
-    full, near = confusion_by_range(prediction, target, [box], *CLASSES)
+    full, near = confusion_by_range(prediction, target, [box], SEMANTICKITTI)
     np.testing.assert_array_equal(full, confusion_matrix(prediction, target, *CLASSES).numpy())
     cut = confusion_matrix(prediction[:8, 4:12], target[:8, 4:12], *CLASSES)
     np.testing.assert_array_equal(near, cut.numpy())

@@ -28,11 +28,7 @@ _SCORES = {
 
 
 def halve(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights in float16; whole numbers stay as they are.
-
-    Raises:
-        InvalidValueError: If a weight does not fit into float16; all such names are listed.
-    """
+    """Weights in float16, whole numbers as they are; InvalidValueError names those too large."""
     small = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
     broken = [k for k, v in small.items() if v.is_floating_point() and not v.isfinite().all()]
     if broken:
@@ -45,10 +41,6 @@ def halve(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def publish(source: str | Path, target: str | Path) -> dict[str, Any]:
     """Writes the weights of a training checkpoint in float16, without optimiser and schedule.
-
-    Args:
-        source: Checkpoint of ``tools/train.py``.
-        target: File to write; loads like any other checkpoint.
 
     Returns:
         What the checkpoint knows of its training: ``iter`` and ``seed``, where it says so.

@@ -27,7 +27,7 @@ class JobResult(NamedTuple):
 def run_jobs(
     function: Callable[[Any], Any], jobs: Sequence[Any], processes: int = 1, description: str = ""
 ) -> list[JobResult]:
-    """Calls ``function(job)`` for every job, with a progress bar.
+    """Calls ``function(job)`` for every job, with a progress bar; results in the jobs' order.
 
     An exception of one job becomes its :attr:`JobResult.error`; the others go on. Neighbouring jobs
     go to the same process, so that functions may cache what neighbours share.
@@ -37,9 +37,6 @@ def run_jobs(
         jobs: Picklable arguments.
         processes: Number of worker processes; 1 works in this process.
         description: Text before the progress bar.
-
-    Returns:
-        One result a job, in their order.
 
     Raises:
         concurrent.futures.process.BrokenProcessPool: If a worker process was killed, for example

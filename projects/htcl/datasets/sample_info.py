@@ -78,4 +78,4 @@ def wanted_inputs(results: Mapping[str, Any], available: Mapping[str, bool]) -> 
                 "give what it needs (history: num_history above 0; current_from_history: poses; "
                 "right: a second camera; points and depth_maps: lidar scans)"
             )
-    return wanted & available.keys()
+    return {name for name in available if name in wanted}

@@ -212,29 +212,25 @@ class DatasetSpecification:
             firsts.setdefault(group_of.get(name, name), index)
         firsts.pop("ignore", None)
         new_id = {name: index for index, name in enumerate(firsts)}
-
-        def renumber(old: int) -> int:
-            if old == self.ignore_index:
-                return old
-            name = self.class_names[old]
-            return new_id.get(group_of.get(name, name), self.ignore_index)
-
+        ignored = self.ignore_index
+        renumbered = {ignored: ignored}
+        for old, name in enumerate(self.class_names):
+            renumbered[old] = new_id.get(group_of.get(name, name), ignored)
         counts = None
         if self.class_counts is not None:
-            sums = [0.0] * len(firsts)
+            sums = dict.fromkeys([*range(len(firsts)), ignored], 0.0)
             for old, count in enumerate(self.class_counts):
-                if renumber(old) != self.ignore_index:
-                    sums[renumber(old)] += count
-            counts = tuple(sums)
+                sums[renumbered[old]] += count
+            counts = tuple(sums[new] for new in range(len(firsts)))
+        points = {raw: renumbered[old] for raw, old in self.point_map.items()}
         return replace(
             self,
             class_names=tuple(firsts),
             palette=tuple(self.palette[first] for first in firsts.values()),
             raw_ids=tuple(self.raw_ids[first] for first in firsts.values()),
-            voxel_map={raw: renumber(old) for raw, old in self.voxel_map.items()},
+            voxel_map={raw: renumbered[old] for raw, old in self.voxel_map.items()},
             point_map={
-                raw: new_id[empty] if renumber(old) == self.ignore_index else renumber(old)
-                for raw, old in self.point_map.items()
+                raw: new_id[empty] if new == ignored else new for raw, new in points.items()
             },
             class_counts=counts,
             empty_class=new_id[empty],

@@ -66,15 +66,10 @@ def find_frames(
         if not truths:
             raise MissingFileError(f"{folder}: no .label file of ground truth here")
         predictions = _prediction_folder(prediction_dir, sequence, alone=len(sequences) == 1)
-        frames += [
-            FramePair(
-                f"{sequence}/{truth.stem}" if sequence else truth.stem,
-                truth,
-                truth.with_suffix(".invalid") if use_invalid else None,
-                predictions / truth.name,
-            )
-            for truth in truths
-        ]
+        for truth in truths:
+            name = f"{sequence}/{truth.stem}" if sequence else truth.stem
+            invalid = truth.with_suffix(".invalid") if use_invalid else None
+            frames.append(FramePair(name, truth, invalid, predictions / truth.name))
     _require_files((f.prediction for f in frames), "prediction", len(frames))
     if use_invalid:
         _require_files((f.invalid for f in frames), "mask (.invalid)", len(frames))

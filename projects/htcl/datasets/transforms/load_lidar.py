@@ -81,9 +81,6 @@ class LoadLidarPoints(Step):
             results["point_uvd"] = uvd[:, inside].astype(np.float32)
         return results
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
-
 
 def depth_map(pixels: np.ndarray, depth: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Draws points into a depth image, (H, W) float32, metres, 0 where no point falls.

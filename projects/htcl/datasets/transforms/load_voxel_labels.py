@@ -71,9 +71,6 @@ class LoadVoxelLabels(Step):
         results["voxel_labels"] = fit_labels(labels, specification)
         return results
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
-
 
 def _ready_files(results: dict[str, Any]) -> list[tuple[str, str]]:
     """Ready files that would do, best first, with their scales."""

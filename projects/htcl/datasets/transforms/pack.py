@@ -55,6 +55,3 @@ class PackInputs(Step):
             sample.gt_voxels = BaseDataElement(semantics=labels)
         sample.set_metainfo({key: results[key] for key in _META if key in results})
         return {"inputs": inputs, "data_samples": sample}
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
