@@ -178,8 +178,8 @@ def predict(args: argparse.Namespace, cfg: Config, todo: set[tuple[str, str]]) -
     from mmengine.device import get_device
     from tqdm import tqdm
 
-    from htcl.apis.model_loading import load_model
     from htcl.datasets.voxel_files import write_voxel_labels
+    from htcl.engine.runner import load_model
     from htcl.evaluation.submission import label_path
     from htcl.models.interfaces import required_inputs
 

@@ -2,8 +2,8 @@
 
 from htcl.apis.camera_file import CameraCalibration, read_calibration
 from htcl.apis.inferencer import HTCLInferencer
-from htcl.apis.model_loading import load_model
 from htcl.apis.stream import InferenceStream
+from htcl.engine.runner import load_model
 
 __all__ = [
     "CameraCalibration",

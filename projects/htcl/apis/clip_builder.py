@@ -6,6 +6,7 @@ Shape letters: T frame.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ class _Past(NamedTuple):
     pose: np.ndarray
 
 
+@dataclass(eq=False)
 class ClipBuilder:
     """Keeps the history and adds it to each new frame.
 
@@ -42,29 +44,25 @@ class ClipBuilder:
         InvalidValueError: If the stride is not positive, or a stereo network has no baseline.
     """
 
-    def __init__(
-        self,
-        calibration: CameraCalibration,
-        specification: DatasetSpecification,
-        inputs: frozenset[str],
-        num_history: int,
-        history_stride: int = 1,
-        sequence: str = "clip",
-    ) -> None:
-        if history_stride < 1:
-            raise InvalidValueError(f"history_stride must be at least 1, found {history_stride}")
-        if "right" in inputs and not calibration.stereo:
+    calibration: CameraCalibration
+    specification: DatasetSpecification
+    inputs: frozenset[str]
+    num_history: int
+    history_stride: int = 1
+    sequence: str = "clip"
+
+    def __post_init__(self) -> None:
+        """Checks that the clips can be made."""
+        if self.history_stride < 1:
             raise InvalidValueError(
-                f"{calibration.path}: calibration lacks baseline, the distance of the two cameras "
-                "in metres, which this stereo model needs"
+                f"history_stride must be at least 1, found {self.history_stride}"
             )
-        self.calibration = calibration
-        self.specification = specification
-        self.inputs = inputs
-        self.num_history = num_history
-        self.history_stride = history_stride
-        self.sequence = sequence
-        self._past: deque[_Past] = deque(maxlen=num_history * history_stride + 1)
+        if "right" in self.inputs and not self.calibration.stereo:
+            raise InvalidValueError(
+                f"{self.calibration.path}: calibration lacks baseline, the distance of the two "
+                "cameras in metres, which this stereo model needs"
+            )
+        self._past: deque[_Past] = deque(maxlen=self.num_history * self.history_stride + 1)
 
     def push(
         self, left: Frame, right: Frame | None = None, pose: np.ndarray | None = None
@@ -129,8 +127,7 @@ class ClipBuilder:
         if pose is not None and np.shape(pose) != (4, 4):
             raise InvalidValueError(f"{left.place}: a pose is (4, 4), found {np.shape(pose)}")
         others: list[Frame | _Past] = [right] if right and "right" in self.inputs else []
-        if self._past:
-            others.append(self._past[-1])
+        others += list(self._past)[-1:]
         for frame in (left, *others):
             image = frame.image
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -139,12 +136,10 @@ class ClipBuilder:
                     f"found {image.dtype} {image.shape}"
                 )
             if image.shape != left.image.shape:
-                raise InvalidValueError(
-                    f"images of different sizes: {_size(frame.place, image)}, "
-                    f"{_size(left.place, left.image)}; left and right images and all frames of a "
-                    "history must have one size"
+                this, other = (
+                    f"{f.place} is {f.image.shape[1]} x {f.image.shape[0]}" for f in (frame, left)
                 )
-
-
-def _size(place: str, image: np.ndarray) -> str:
-    return f"{place} is {image.shape[1]} x {image.shape[0]}"
+                raise InvalidValueError(
+                    f"images of different sizes: {this}, {other}; left and right images and all "
+                    "frames of a history must have one size"
+                )

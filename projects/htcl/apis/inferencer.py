@@ -19,10 +19,10 @@ from tqdm import tqdm
 
 from htcl.apis.camera_file import CameraCalibration
 from htcl.apis.clip_reader import ClipReader
-from htcl.apis.model_loading import load_model
 from htcl.apis.output_files import check_formats, write_outputs
 from htcl.apis.stream import InferenceStream
 from htcl.config import load_config
+from htcl.engine.runner import load_model
 from htcl.errors import InvalidValueError
 from htcl.visualization import FrameResult, build_frame_result, render_overview
 
@@ -159,12 +159,7 @@ class HTCLInferencer(BaseInferencer):
     ) -> list[np.ndarray]:
         """Draws the pictures of ``docs/visualization.md``, RGB uint8; none without ``return_vis``.
 
-        Args:
-            inputs: Not used: predictions carry their images.
-            preds: Predictions.
-            return_vis: Draw at all.
-            row_height: Size of a picture's rows, pixels.
-            **kwargs: None.
+        Rows are ``row_height`` pixels high. The inputs are not used: predictions carry images.
         """
         drawn = preds if return_vis else ()
         return [render_overview(pred.result, row_height=row_height) for pred in drawn]

@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
 from prettytable import PrettyTable
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from htcl.engine.part_recorder import REST, PartRecorder
-from htcl.engine.runner import config_errors
+from htcl.engine.runner import load_model
 from htcl.engine.synthetic_input import input_size, synthetic_inputs
 from htcl.errors import InvalidValueError
 from htcl.geometry import Camera
@@ -85,15 +84,12 @@ def measure(
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise InvalidValueError("--device cuda: this machine has no GPU that PyTorch can use")
-    init_default_scope(cfg.get("default_scope", "mmengine"))
     fake = FakeTensorMode() if device == "none" else None
     real = torch.device("cpu" if fake else device)
-    with config_errors(cfg):
-        model = MODELS.build(cfg.model).eval()
+    model = load_model(cfg, None, real)
     inputs: dict[str, Any] = dict(synthetic_inputs(model, input_size(cfg), batch))
     shapes = {key: tuple(value.shape) for key, value in inputs.items()}
     cuda = real.type == "cuda"
-    model.to(real)
     inputs = _changed(inputs, lambda tensor: tensor.to(real))
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), contextlib.ExitStack() as stack:
@@ -109,9 +105,9 @@ def measure(
             _make_fake(fake, model)
         _fix_geometry(model, cameras, inputs, fake)
         stack.enter_context(fake or contextlib.nullcontext())
-        recorder = PartRecorder(model, counter, real if cuda else None)
-        given = (value for value in inputs.values() if isinstance(value, Tensor))
-        recorder.start([*model.parameters(), *model.buffers(), *given])
+        given = [value for value in inputs.values() if isinstance(value, Tensor)]
+        given += [*model.parameters(), *model.buffers()]
+        recorder = PartRecorder(model, counter, given, real if cuda else None)
         with counter, recorder:
             model(inputs, mode="tensor")
     recorder.finish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -24,11 +25,16 @@ class PartRecorder(TorchDispatchMode):
     Args:
         model: Its direct children are the parts.
         counter: Counts the operations.
+        given: What is alive before the forward pass.
         cuda: Read the allocator of this device; None adds up the tensors that are alive.
     """
 
     def __init__(
-        self, model: nn.Module, counter: FlopCounterMode, cuda: torch.device | None
+        self,
+        model: nn.Module,
+        counter: FlopCounterMode,
+        given: Iterable[Tensor],
+        cuda: torch.device | None,
     ) -> None:
         super().__init__()
         self._counter = counter
@@ -39,24 +45,17 @@ class PartRecorder(TorchDispatchMode):
         self.flops: dict[str, int] = {}
         self._alive = 0
         self._known: set[int] = set()
-        self._hooks = [
-            module.register_forward_pre_hook(lambda *_, part=name: self._enter(part))
-            for name, child in model.named_children()
-            for module in child.modules()
-        ]
-
-    def start(self, tensors: list[Tensor]) -> None:
-        """Begins with what is alive before the forward pass."""
-        if self._cuda is not None:
-            torch.cuda.reset_peak_memory_stats(self._cuda)
-        for tensor in tensors:
+        for name, child in model.named_children():
+            for module in child.modules():
+                module.register_forward_pre_hook(lambda *_, part=name: self._enter(part))
+        if cuda is not None:
+            torch.cuda.reset_peak_memory_stats(cuda)
+        for tensor in given:
             self._add(tensor)
 
     def finish(self) -> None:
         """Ends the last part."""
         self._enter(REST)
-        for hook in self._hooks:
-            hook.remove()
 
     def _enter(self, part: str) -> None:
         if part == self._part:

@@ -15,8 +15,9 @@ from urllib.error import URLError
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
-from mmengine.registry import DATASETS, RUNNERS, build_functions
+from mmengine.registry import DATASETS, MODELS, RUNNERS, build_functions, init_default_scope
 from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
+from torch import nn
 from torch.utils.data import DataLoader
 
 from htcl.checkpoint.fit import load_weights
@@ -29,18 +30,11 @@ from htcl.models.interfaces import required_inputs
 # Messages for the log file alone: those that fill a screen or that every run has, and scores that a
 # table shows.
 _FOR_THE_FILE = (
-    "Config:\n",
-    "System environment:",
-    "Hooks will be executed",
-    "paramwise_options",
-    "Distributed training is not used",
-    '"FileClient" will be deprecated',
-    '"HardDiskBackend" is the alias',
-    "Checkpoints will be saved to",
-    "Load checkpoint from",
-    "Loads checkpoint by local backend",
+    "Config:\n", "System environment:", "Hooks will be executed", "paramwise_options",
+    "Distributed training is not used", '"FileClient" will be deprecated',
+    '"HardDiskBackend" is the alias', "Checkpoints will be saved to", "Load checkpoint from",
     "Saving checkpoint at",
-)
+)  # fmt: skip
 _SCORES = re.compile(r"\w+\(test\) .* mIoU: ")
 
 
@@ -184,11 +178,9 @@ def build_runner(
 
 @contextlib.contextmanager
 def config_errors(cfg: Config) -> Iterator[None]:
-    """Turns what a registry says of unknown classes and arguments into a user's mistake.
+    """Turns what a registry says of unknown classes and arguments into InvalidValueError.
 
-    Raises:
-        InvalidValueError: In place of an error that the registry itself met, by calling a class
-            that is not there or with arguments that it does not take. Errors inside classes pass.
+    That is an error that the registry itself met; errors inside classes pass.
     """
     try:
         yield
@@ -199,6 +191,31 @@ def config_errors(cfg: Config) -> Iterator[None]:
         # mmengine's advice to read its manual follows.
         reason = str(error.args[0]).split(" Please check")[0]
         raise InvalidValueError(f"config {cfg.filename!r}: {reason}") from error
+
+
+def load_model(
+    cfg: Config, checkpoint: str | Path | None, device: torch.device | str = "cpu"
+) -> nn.Module:
+    """Builds the model of a config, in evaluation mode.
+
+    Pretrained files of its parts (``init_cfg``) are not looked for: the checkpoint has all weights.
+
+    Args:
+        cfg: A config with the key ``model``.
+        checkpoint: Weights, ours or released ones, every key of which must fit; None keeps the
+            random ones.
+        device: Where the model goes.
+
+    Raises:
+        MissingFileError: If the checkpoint does not exist.
+        InvalidValueError: If the config names what does not exist, or the checkpoint does not fit.
+    """
+    init_default_scope(cfg.get("default_scope", "mmengine"))
+    with config_errors(cfg):
+        model: nn.Module = MODELS.build(cfg.model)
+    if checkpoint is not None:
+        load_weights(model, checkpoint, cfg.filename)
+    return model.to(device).eval()
 
 
 def choose_work_dir(cfg: Config, work_dir: str | Path | None = None) -> str:

@@ -23,10 +23,7 @@ SMOOTHING_STEPS = 5
 
 
 def class_mesh(mask: np.ndarray, grid: VoxelGrid, smooth: bool = True) -> o3d.geometry.TriangleMesh:
-    """Returns the surface around the marked voxels, bool (X, Y, Z); vertices in metres.
-
-    If it is ``smooth``, the stairs of the voxels are taken away.
-    """
+    """Returns the surface around the marked voxels, bool (X, Y, Z); vertices in metres."""
     cells = np.argwhere(mask)
     if not len(cells):
         return o3d.geometry.TriangleMesh()
@@ -39,9 +36,7 @@ def class_mesh(mask: np.ndarray, grid: VoxelGrid, smooth: bool = True) -> o3d.ge
     mesh = o3d.geometry.TriangleMesh(
         o3d.utility.Vector3dVector(points), o3d.utility.Vector3iVector(triangles.astype(np.int32))
     )
-    if smooth:
-        mesh = mesh.filter_smooth_taubin(SMOOTHING_STEPS)
-    return mesh
+    return mesh.filter_smooth_taubin(SMOOTHING_STEPS) if smooth else mesh
 
 
 def class_meshes(result: FrameResult, labels: np.ndarray) -> dict[int, o3d.geometry.TriangleMesh]:

@@ -40,24 +40,21 @@ def write_video(pictures: Iterable[np.ndarray], path: str | Path, fps: float = 5
     first = next(remaining, None)
     if first is None:
         raise InvalidValueError(f"no picture for {path}")
+    height, width = first.shape[:2]
+    options: dict[str, Any] = {"mode": "I", "duration": 1000 / fps, "loop": 0}
+    if path.suffix == ".gif":
+        scale = min(1.0, GIF_WIDTH / width)
+        sheet = (round(scale * height), round(scale * width))
+    else:
+        # H.264 stores colours for blocks of two by two pixels.
+        sheet = (height + height % 2, width + width % 2)
+        options = {"fps": fps, "codec": "libx264", "quality": 8, "macro_block_size": 2}
     with atomic_path(path) as made:
-        writer, sheet = _open(made, first.shape[:2], fps)
+        writer: Any = imageio.get_writer(made, **options)
         with writer:
             for picture in chain((first,), remaining):
                 writer.append_data(_on_sheet(picture, sheet))
     return path
-
-
-def _open(path: Path, size: tuple[int, int], fps: float) -> tuple[Any, tuple[int, int]]:
-    """Returns a writer and the height and width of its pictures."""
-    height, width = size
-    if path.suffix == ".gif":
-        scale = min(1.0, GIF_WIDTH / width)
-        sheet = (round(scale * height), round(scale * width))
-        return imageio.get_writer(path, mode="I", duration=1000 / fps, loop=0), sheet
-    # H.264 stores colours for blocks of two by two pixels.
-    sheet = (height + height % 2, width + width % 2)
-    return imageio.get_writer(path, fps=fps, codec="libx264", quality=8, macro_block_size=2), sheet
 
 
 def _on_sheet(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

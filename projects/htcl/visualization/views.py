@@ -20,6 +20,10 @@ CHASE_BEHIND, CHASE_ABOVE, CHASE_FIELD = 0.50, 0.42, 50.0
 TOP_MARGIN = 5.0
 
 
+# Height and width.
+Size = tuple[int, int]
+
+
 class View(NamedTuple):
     """A bundle of rays.
 
@@ -39,10 +43,7 @@ class View(NamedTuple):
 
 
 def camera_view(
-    intrinsics: np.ndarray,
-    voxel_from_camera: np.ndarray,
-    image_size: tuple[int, int],
-    out_size: tuple[int, int],
+    intrinsics: np.ndarray, voxel_from_camera: np.ndarray, image_size: Size, out_size: Size
 ) -> View:
     """What a pinhole camera sees; its image is stretched to ``out_size``.
 
@@ -50,8 +51,8 @@ def camera_view(
         intrinsics: Projection of the camera frame to pixels, (4, 4) or (3, 4); the 4th column may
             be non-zero (KITTI's P2).
         voxel_from_camera: Rigid or affine motion from the camera frame to the voxel frame, (4, 4).
-        image_size: Height and width that the intrinsics belong to.
-        out_size: Height and width of the picture.
+        image_size: That of the intrinsics.
+        out_size: That of the picture.
     """
     height, width = out_size
     # The outer borders of the two images agree, so pixel centres scale about (-0.5, -0.5).
@@ -67,8 +68,8 @@ def camera_view(
     return View(rays, 0.0, float(image_size[1] / width / intrinsics[0, 0]))
 
 
-def chase_view(grid: VoxelGrid, out_size: tuple[int, int]) -> View:
-    """From behind and above the car, looking forward over the grid; ``out_size`` is (H, W)."""
+def chase_view(grid: VoxelGrid, out_size: Size) -> View:
+    """From behind and above the car, looking forward over the grid."""
     origin, extent = np.array(grid.origin), np.subtract(grid.upper, grid.origin)
     length = float(max(extent[0], extent[1]))
     middle = origin[1] + extent[1] / 2
@@ -86,8 +87,8 @@ def chase_view(grid: VoxelGrid, out_size: tuple[int, int]) -> View:
     return camera_view(intrinsics, voxel_from_camera, out_size, out_size)
 
 
-def top_view(grid: VoxelGrid, out_size: tuple[int, int]) -> View:
-    """Parallel rays from above: forward is up, left is left; ``out_size`` is (H, W)."""
+def top_view(grid: VoxelGrid, out_size: Size) -> View:
+    """Parallel rays from above: forward is up, left is left."""
     height, width = out_size
     origin, extent = grid.origin, np.subtract(grid.upper, grid.origin)
     pixel = max((extent[0] + TOP_MARGIN) / height, extent[1] / width)
@@ -102,10 +103,7 @@ def top_view(grid: VoxelGrid, out_size: tuple[int, int]) -> View:
 
 
 def field_of_view(
-    grid: VoxelGrid,
-    projections: np.ndarray,
-    voxel_from_camera: np.ndarray,
-    image_size: tuple[int, int],
+    grid: VoxelGrid, projections: np.ndarray, voxel_from_camera: np.ndarray, image_size: Size
 ) -> np.ndarray:
     """Marks the voxels whose centre projects into an image of any camera, bool (X, Y, Z).
 
@@ -113,7 +111,7 @@ def field_of_view(
         grid: The voxels.
         projections: Each camera's projection of the camera frame to pixels (N, 4, 4).
         voxel_from_camera: Each camera's motion from the camera frame to the voxel frame (N, 4, 4).
-        image_size: Height and width of the images.
+        image_size: That of the images.
     """
     seen = np.zeros(grid.shape, dtype=bool)
     height, width = image_size

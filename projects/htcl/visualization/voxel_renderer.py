@@ -15,7 +15,7 @@ import open3d as o3d
 from PIL import Image
 
 from htcl.geometry import VoxelGrid
-from htcl.visualization.views import View, camera_view
+from htcl.visualization.views import Size, View, camera_view
 from htcl.visualization.voxel_faces import FACE_AXES, TANGENT_AXES, VoxelFaces, extract_faces
 
 BACKGROUND = np.array([243, 245, 248], dtype=np.float32)
@@ -120,7 +120,7 @@ class VoxelRenderer:
         return np.clip(picture, 0, 255).round().astype(np.uint8).reshape(height, width, 3)
 
     def render_smooth(
-        self, view: Callable[[tuple[int, int]], View], size: tuple[int, int], **options: bool
+        self, view: Callable[[Size], View], size: Size, **options: bool
     ) -> np.ndarray:
         """Draws the grid in ``size`` (H, W) without jagged edges, with :meth:`render`'s options.
 
@@ -131,11 +131,7 @@ class VoxelRenderer:
         return np.asarray(Image.fromarray(fine).reduce(SUPERSAMPLING))
 
     def render_cameras(
-        self,
-        projections: np.ndarray,
-        voxel_from_camera: np.ndarray,
-        image_size: tuple[int, int],
-        size: tuple[int, int],
+        self, projections: np.ndarray, voxel_from_camera: np.ndarray, image_size: Size, size: Size
     ) -> list[np.ndarray]:
         """Draws what each camera sees, in ``size`` (H, W) and without stage.
 
