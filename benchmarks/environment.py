@@ -1,26 +1,57 @@
-"""What every benchmark prints first: machine and versions."""
+"""What every benchmark says first: machine, versions and revision."""
 
 from __future__ import annotations
 
 import os
 import platform
+import subprocess
+from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
 
 
-def describe_environment() -> str:
-    """Returns one line: processor, cores, memory, accelerator, versions."""
+def environment_facts() -> dict[str, Any]:
+    """Machine and versions, as results keep them."""
     model = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo") as file:
             model = next(line.split(":")[1].strip() for line in file if "model name" in line)
     except (OSError, StopIteration):
         pass
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "cuda": torch.version.cuda or "none",
+    }
+
+
+def describe_environment(facts: dict[str, Any] | None = None) -> str:
+    """Returns one line: processor, cores, memory, accelerator, versions.
+
+    Args:
+        facts: As :func:`environment_facts` gives them; None for this process.
+    """
+    known = environment_facts() if facts is None else facts
     return (
-        f"{model}, {os.cpu_count()} cores ({torch.get_num_threads()} threads used), "
-        f"{memory:.0f} GiB, {device}; Python {platform.python_version()}, torch "
-        f"{torch.__version__}, torchvision {torchvision.__version__}"
+        f"{known['processor']}, {known['cores']} cores ({known['threads']} threads used), "
+        f"{known['memory_gib']} GiB, {known['gpu']}; Python {known['python']}, torch "
+        f"{known['torch']}, torchvision {known['torchvision']}"
     )
+
+
+def revision_of(folder: Path) -> str:
+    """Commit of the tree that a folder belongs to, with ``-dirty`` if files of it are changed."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return "unknown revision"
+    return done.stdout.strip() or "unknown revision"
