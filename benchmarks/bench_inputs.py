@@ -5,7 +5,6 @@ Shape letters: B batch, N camera, H W image, X Y Z voxel, P point.
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -14,7 +13,6 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS
 from mmengine.structures import BaseDataElement
-from torch import Tensor
 
 from htcl.engine.synthetic_input import input_size, synthetic_inputs
 from htcl.errors import InvalidValueError
@@ -26,17 +24,12 @@ _RETURNS, _POINTS = 0.05, 20_000
 
 def to_device(value: Any, device: torch.device) -> Any:
     """A batch, or a part of one, on another device."""
-    if isinstance(value, Tensor):
-        return value.to(device)
     if isinstance(value, dict):
         return {key: to_device(entry, device) for key, entry in value.items()}
     if isinstance(value, list):
         return [to_device(entry, device) for entry in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        parts = {field.name: getattr(value, field.name) for field in fields(value)}
-        tensors = {name: part for name, part in parts.items() if isinstance(part, Tensor)}
-        return replace(value, **{name: part.to(device) for name, part in tensors.items()})
-    return value
+    # Tensors, cameras and data samples all know how.
+    return value.to(device)
 
 
 def synthetic_batch(model: Any, cfg: Config, cameras: int, training: bool) -> dict[str, Any]:

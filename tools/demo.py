@@ -121,12 +121,10 @@ def demo(args: argparse.Namespace) -> None:
         quiet=True,
     )  # fmt: skip
     print(
-        f"""The data are synthetic: they show the machinery, not what HTCL does on KITTI.
-{args.out} has pictures/ (input, prediction and truth of each frame), predictions/ (official .label
-files) and training/ (log, TensorBoard scalars, checkpoint). Next, in the environment of .venv:
+        f"""The data are synthetic: they show the machinery; for KITTI see docs/data.md.
+{args.out} has pictures/, predictions/ (official .label files), training/. Next, with .venv:
   python tools/visualization.py {args.out}/results --html    # turn the scene in a browser
-  python tools/train.py {CONFIG}    # train on
-docs/data.md says where to put SemanticKITTI; projects/configs/occupancy/semantickitti is for it."""
+  python tools/train.py {CONFIG}    # train on"""
     )
 
 

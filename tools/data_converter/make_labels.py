@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from htcl.command_line import count, run_tool, tool_parser
 from htcl.datasets.layout import ROOT_VARIABLE, KittiLayout
-from htcl.errors import MissingFileError
+from htcl.errors import MissingFileError, listed
 from htcl.files import atomic_write
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 DEFAULT_ROOT = "data/occupancy/semanticKITTI/RGB"
 _SCALES = ("1_1", "1_2", "1_8")
-_MAX_LISTED = 20
 
 
 class LabelJob(NamedTuple):
@@ -188,10 +187,9 @@ def make_labels(args: argparse.Namespace) -> int:
                 f"note: sequence {sequence}: {len(absent)} frames have a .bin but no .label, "
                 f"the first is {absent[0]}"
             )
-    for result in bad[:_MAX_LISTED]:
-        print(f"failed: {result.job.raw}: {result.error}", file=sys.stderr)
-    if len(bad) > _MAX_LISTED:
-        print(f"... and {len(bad) - _MAX_LISTED} more", file=sys.stderr)
+    if bad:
+        failed = listed([f"{result.job.raw}: {result.error}" for result in bad])
+        print(f"failed:{failed}", file=sys.stderr)
     return 1 if bad else 0
 
 

@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from htcl.command_line import count, run_tool, tool_parser
 from htcl.datasets.layout import ROOT_VARIABLE, KittiLayout
-from htcl.errors import InvalidValueError, MissingFileError
+from htcl.errors import InvalidValueError, MissingFileError, listed
 
 if TYPE_CHECKING:
     import numpy as np
 
 DEFAULT_ROOT = "data/occupancy/semanticKITTI/RGB"
 _SUFFIXES = (".bin", ".label", ".invalid", ".occluded")
-_MAX_LISTED = 20
 # Enough for the window of one frame and its neighbour; a scan with labels takes about 2.5 MB.
 _CACHED_SCANS = 160
 
@@ -250,10 +249,9 @@ def voxelize_scans(args: argparse.Namespace) -> int:
         f"{len(results) - len(bad)} frames made ({written} files written), {finished} were "
         f"finished, {len(bad)} failed"
     )
-    for result in bad[:_MAX_LISTED]:
-        print(f"failed: {result.job.output}: {result.error}", file=sys.stderr)
-    if len(bad) > _MAX_LISTED:
-        print(f"... and {len(bad) - _MAX_LISTED} more", file=sys.stderr)
+    if bad:
+        failed = listed([f"{result.job.output}: {result.error}" for result in bad])
+        print(f"failed:{failed}", file=sys.stderr)
     return 1 if bad else 0
 
 

@@ -132,7 +132,9 @@ def voxelize(
 
 
 def majority_labels(votes: np.ndarray, grid: VoxelGrid) -> np.ndarray:
-    """Returns the most frequent class of every voxel, (X, Y, Z) uint16; 0 without points.
+    """Returns the most frequent class of every voxel, (X, Y, Z) uint16.
+
+    Of equally frequent ones it is the smallest; without points 0.
 
     Args:
         votes: (N,) int64, one a point: ``flat voxel index * 65536 + raw class``; the flat index is
@@ -163,7 +165,7 @@ def visible_voxels(
     if out is None:
         out = np.zeros(occupied.shape, dtype=bool)
     state = (occupied.view(np.uint8) * _OCCUPIED).reshape(-1)
-    _cast_rays(state, occupied.shape, tuple(np.asarray(sensor, dtype=np.float64)))
+    _cast_rays(state, *occupied.shape, *np.asarray(sensor, dtype=np.float64))
     out |= (state & _SEEN).view(bool).reshape(occupied.shape)
     return out
 
@@ -232,10 +234,19 @@ def _axis_setup(
 
 @numba.njit(cache=True, nogil=True)
 def _cast_ray(
-    state: np.ndarray, size: _Voxel, sensor: tuple[float, float, float], target: _Voxel
+    state: np.ndarray,
+    size_x: int,
+    size_y: int,
+    size_z: int,
+    sx: float,
+    sy: float,
+    sz: float,
+    tx: int,
+    ty: int,
+    tz: int,
 ) -> None:
-    """Marks the voxels on the ray to the centre of ``target`` until an occupied one ends it."""
-    (size_x, size_y, size_z), (sx, sy, sz), (tx, ty, tz) = size, sensor, target
+    """Marks the voxels on the ray from s to the centre of voxel t until an occupied one ends it."""
+    # Plain numbers: with tuples numba makes this a seventh slower.
     dx, dy, dz = tx + 0.5 - sx, ty + 0.5 - sy, tz + 0.5 - sz
     entry = max(
         _axis_entry(sx, dx, size_x), _axis_entry(sy, dy, size_y), _axis_entry(sz, dz, size_z)
@@ -276,12 +287,13 @@ def _cast_ray(
 
 
 @numba.njit(cache=True, nogil=True)
-def _cast_rays(state: np.ndarray, size: _Voxel, sensor: tuple[float, float, float]) -> None:
+def _cast_rays(
+    state: np.ndarray, size_x: int, size_y: int, size_z: int, sx: float, sy: float, sz: float
+) -> None:
     """Casts a ray to every voxel on the six faces of the grid."""
-    size_x, size_y, size_z = size
     for x in range(size_x):
         x_face = x in (0, size_x - 1)
         for y in range(size_y):
             step = 1 if x_face or y in (0, size_y - 1) or size_z == 1 else size_z - 1
             for z in range(0, size_z, step):
-                _cast_ray(state, size, sensor, (x, y, z))
+                _cast_ray(state, size_x, size_y, size_z, sx, sy, sz, x, y, z)
