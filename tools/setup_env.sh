@@ -54,7 +54,7 @@ echo "setup: making .venv with $("$python" --version) (7 GB): the first time 3 G
 if [[ ! -x .venv/bin/python ]]; then "$python" -m venv .venv; fi
 uv_pin=$(grep '^uv==' requirements/lock.txt)
 if [[ ! -x .venv/bin/uv ]]; then
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check "$uv_pin" || fail "could not install $uv_pin from the package index"
+  .venv/bin/python -m pip install -qq --disable-pip-version-check "$uv_pin" || fail "could not install $uv_pin from the package index"
 fi
 export VIRTUAL_ENV="$PWD/.venv"
 # Without a terminal to draw its progress on, uv would list two hundred packages.
