@@ -14,7 +14,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS
 from mmengine.structures import BaseDataElement
 
-from htcl.engine.synthetic_input import input_size, synthetic_inputs
+from htcl.engine.synthetic_input import synthetic_inputs
 from htcl.errors import InvalidValueError
 from htcl.models.interfaces import required_inputs
 
@@ -44,7 +44,7 @@ def synthetic_batch(model: Any, cfg: Config, cameras: int, training: bool) -> di
     Returns:
         Arguments of the network, on the CPU: ``inputs`` and ``data_samples``.
     """
-    size = input_size(cfg)
+    size = tuple(cfg.input_size)
     inputs: dict[str, Any] = dict(synthetic_inputs(model, size, num_cameras=cameras))
     sample = Det3DDataSample()
     if not training:

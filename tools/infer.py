@@ -81,9 +81,9 @@ def run(args: argparse.Namespace) -> None:
     inferencer = HTCLInferencer(
         args.config, args.checkpoint, args.device, cfg_options=args.cfg_options
     )
-    if right is not None and not inferencer.clips.needs_right:
+    if right is not None and "right" not in inferencer.clips.inputs:
         print("this model takes the left images alone; --right is not used")
-    if args.poses is not None and not inferencer.clips.needs_poses:
+    if args.poses is not None and "current_from_history" not in inferencer.clips.inputs:
         print("this model takes no poses; --poses is not used")
     inputs = {"left": left, "right": right, "calib": args.calib, "poses": args.poses, "name": name}
     found = inferencer(

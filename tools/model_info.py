@@ -14,7 +14,10 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import json
+import platform
 import sys
 from pathlib import Path
 
@@ -53,11 +56,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def report(args: argparse.Namespace) -> None:
     """Measures and prints."""
     from htcl.config import load_config
-    from htcl.engine.model_statistics import (
-        format_statistics,
-        machine_versions,
-        measure,
-    )
+    from htcl.engine.model_statistics import format_statistics, measure
     from htcl.engine.synthetic_input import set_input_size
 
     cfg = load_config(args.config, args.cfg_options)
@@ -70,10 +69,29 @@ def report(args: argparse.Namespace) -> None:
         print(f"{name:<11} {value}")
     print(format_statistics(found))
     if args.json:
-        content = {"config": str(args.config), "machine": machine, **found.as_dict()}
+        content = {"config": str(args.config), "machine": machine, **dataclasses.asdict(found)}
         with atomic_write(args.json, "w") as file:
             file.write(json.dumps(content, indent=2) + "\n")
         print(f"numbers: {args.json}")
+
+
+def machine_versions(device: str) -> dict[str, str]:
+    """Machine and versions, for a report that another can repeat."""
+    import numpy as np
+    import torch
+
+    hardware = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+        hardware = f"{names[0]} ({len(names)} threads)" if names else hardware
+    if device.startswith("cuda"):
+        hardware = torch.cuda.get_device_name(device)
+    if device == "none":
+        hardware += ", nothing computed"
+    versions = f"Python {platform.python_version()}, PyTorch {torch.__version__}"
+    if torch.version.cuda:
+        versions += f", CUDA {torch.version.cuda}"
+    return {"machine": hardware, "versions": f"{versions}, numpy {np.__version__}"}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from htcl.checkpoint.released_hourglass import hourglass_encoder_rules
+from htcl.checkpoint.key_rules import rules_below
+from htcl.checkpoint.released_hourglass import HOURGLASS_ENCODER
 from htcl.models.layers.hourglass_encoder import HourglassEncoder
 
 
@@ -17,7 +18,7 @@ def test_hourglass_encoder(
 ):
     data = load_fixture(fixture)
     encoder = HourglassEncoder(in_channels, 32, 64, out_channels, num_groups=2)
-    rules = hourglass_encoder_rules("released", "ours")
+    rules = rules_below("released", "ours", HOURGLASS_ENCODER)
     load_released_weights(encoder, data.meta, "released", "ours", rules)
     steps = tuple(slice(None, None, step) for step in data.meta["subsample_y"])
     assert_parity(encoder(data.in_x)[steps], data.out_y)

@@ -12,7 +12,7 @@ from htcl.datasets.calibration import KittiCalibration
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.errors import InvalidValueError
 
-KITTI = KittiCalibration(*(np.eye(4) for _ in range(5)))
+KITTI = KittiCalibration(*(np.eye(4) for _ in range(3)))
 CALIBRATION = CameraCalibration("calib.txt", KITTI)
 STEREO = frozenset({"images", "right", "history"})
 POSES = frozenset({"images", "history", "current_from_history"})

@@ -53,7 +53,8 @@ def test_no_right_image_without_stereo(mini_weights, clip):
     options = {"model.stereo": None, "model.depth_fusion": None}
     config, _ = mini_weights("htcl_egopose")
     inferencer = HTCLInferencer(config, device="cpu", show_progress=False, cfg_options=options)
-    assert not inferencer.clips.needs_right and inferencer.clips.needs_poses
+    inputs = inferencer.clips.inputs
+    assert "right" not in inputs and "current_from_history" in inputs
     left = {key: value for key, value in clip.items() if key != "right"}
     assert len(inferencer(left, max_frames=1)["predictions"]) == 1
 

@@ -13,10 +13,10 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 
 from htcl.checkpoint.conversion import released_constants
+from htcl.checkpoint.fit import compare_states
 from htcl.checkpoint.released import (
     DROPPED,
     RULES,
-    compare_states,
     convert_classifier,
     convert_released,
     convert_to_released,
@@ -114,8 +114,7 @@ def test_constants_are_the_released_ones(cfg):
 
 
 def test_rules_are_one_to_one():
-    for side in ("released", "ours"):
-        names = [getattr(rule, side) for rule in RULES]
+    for names in zip(*RULES, strict=True):
         assert len(set(names)) == len(names)
 
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from htcl.checkpoint.key_rules import KeyRenamer, KeyRule
+from htcl.checkpoint.fit import compare_states
+from htcl.checkpoint.key_rules import KeyRenamer
 from htcl.checkpoint.released import (
-    compare_states,
     convert_classifier,
     convert_released,
     convert_to_released,
@@ -19,7 +19,7 @@ WEIGHTS = {HEAD: torch.ones(2), "img_bev_encoder_neck.alpha": torch.zeros(1)}
 
 
 class TestKeyRenamer:
-    RULES = (KeyRule("a", "x"), KeyRule("a.#.b.#", "x.y.#.#"))
+    RULES = (("a", "x"), ("a.#.b.#", "x.y.#.#"))
 
     def test_longest_rule_wins_and_digits_are_carried_over(self):
         rename = KeyRenamer(self.RULES)
@@ -37,7 +37,7 @@ class TestKeyRenamer:
 
     def test_unequal_number_of_digits(self):
         with pytest.raises(ValueError, match="number of '#' differs"):
-            KeyRenamer([KeyRule("a.#", "b")])
+            KeyRenamer([("a.#", "b")])
 
 
 @pytest.mark.parametrize(
@@ -104,10 +104,10 @@ def test_unknown_names_stay_for_the_comparison():
         "temporal_fusion.to_q.weight": torch.ones(1),
     }
     assert compare_states(converted, network) == [
-        "missing: temporal_fusion.to_q.weight",
-        "unexpected: temporal_fusion.gate",
-        "unexpected: img_view_transformer.novel.weight",
-        "wrong shape: head.classifier.weight is (2,), expected (3,)",
+        "missing in the file: temporal_fusion.to_q.weight",
+        "of another shape: head.classifier.weight: (2,) in the file, (3,) expected",
+        "unknown to the network: img_view_transformer.novel.weight",
+        "unknown to the network: temporal_fusion.gate",
     ]
 
 

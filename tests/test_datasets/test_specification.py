@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -140,4 +141,4 @@ def test_it_travels_lightly_and_as_plain_data():
     assert len(content) < 4000
     assert pickle.loads(content) == spec
     assert copy.deepcopy(spec) is spec
-    assert build_specification(spec.as_dict()) == spec
+    assert build_specification(asdict(spec)) == spec

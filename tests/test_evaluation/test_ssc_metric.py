@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -85,12 +85,12 @@ def test_repeated_samples_of_a_distributed_sampler_count_once():
 def test_the_samples_specification_wins_over_that_of_the_data_set():
     sample = _sample(0).to_dict()
     told = _metric()
-    told.dataset_meta = {"specification": SEMANTICKITTI.as_dict()}
+    told.dataset_meta = {"specification": asdict(SEMANTICKITTI)}
     told.process(None, [sample])
     del sample["specification"]
     fallback = _metric()
     # As a checkpoint or a data set's meta information has it.
-    fallback.dataset_meta = {"specification": SPECIFICATION.as_dict()}
+    fallback.dataset_meta = {"specification": asdict(SPECIFICATION)}
     fallback.process(None, [sample])
     np.testing.assert_array_equal(told.results[0], fallback.results[0])
 

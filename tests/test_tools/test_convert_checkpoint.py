@@ -112,10 +112,10 @@ def test_all_misfits_at_once(convert, small, capsys):
     assert written is None
     message = capsys.readouterr().err
     assert "4 differences" in message
-    assert "missing: temporal_fusion.gate" in message
-    assert "unexpected: img_view_transformer.novel.weight" in message
-    assert "wrong shape: head.classifier.weight is (5, " in message
-    assert "expected (20, 32, " in message
+    assert "missing in the file: temporal_fusion.gate" in message
+    assert "unknown to the network: img_view_transformer.novel.weight" in message
+    assert "of another shape: head.classifier.weight: (5, " in message
+    assert "in the file, (20, 32, " in message
     assert "wrong constant: img_view_transformer.dx differs from the config's geometry" in message
 
 

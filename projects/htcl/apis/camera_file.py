@@ -66,8 +66,7 @@ class CameraCalibration:
             )
         resize = np.eye(4)
         resize[:3, :3] = ImageTransform.squeeze(self.image_size, image_size).matrix
-        scaled = {name: resize @ getattr(self.kitti, name) for name in ("p0", "p1", "p2", "p3")}
-        return replace(self.kitti, **scaled)
+        return replace(self.kitti, p2=resize @ self.kitti.p2, p3=resize @ self.kitti.p3)
 
 
 def read_calibration(path: str | Path) -> CameraCalibration:
@@ -107,7 +106,7 @@ def read_calibration(path: str | Path) -> CameraCalibration:
     right = left.copy()
     right[0, 3] = -fx * baseline
     camera_from_lidar = np.linalg.inv(lidar_from_camera(**pose))
-    kitti = KittiCalibration(left, right, left, right, camera_from_lidar)
+    kitti = KittiCalibration(left, right, camera_from_lidar)
     return CameraCalibration(path, kitti, tuple(size), "baseline" in content)
 
 

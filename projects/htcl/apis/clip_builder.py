@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +17,6 @@ from htcl.datasets.sample_info import CameraInfo
 from htcl.datasets.specification import DatasetSpecification
 from htcl.errors import InvalidValueError
 from htcl.geometry import relative_motion
-
-
-class _Past(NamedTuple):
-    place: str
-    image: np.ndarray
-    pose: np.ndarray
 
 
 @dataclass(eq=False)
@@ -62,7 +56,9 @@ class ClipBuilder:
                 f"{self.calibration.path}: calibration lacks baseline, the distance of the two "
                 "cameras in metres, which this stereo model needs"
             )
-        self._past: deque[_Past] = deque(maxlen=self.num_history * self.history_stride + 1)
+        self._past: deque[tuple[Frame, np.ndarray]] = deque(
+            maxlen=self.num_history * self.history_stride + 1
+        )
 
     def push(
         self, left: Frame, right: Frame | None = None, pose: np.ndarray | None = None
@@ -80,17 +76,18 @@ class ClipBuilder:
         """
         self._check(left, right, pose)
         past = self._past.copy()
-        past.append(_Past(left.place, left.image, np.eye(4) if pose is None else pose))
+        past.append((left, np.eye(4) if pose is None else pose))
+        frames = [frame for frame, _ in past]
         current = len(past) - 1
         steps = range(self.num_history, 0, -1)
         indices = [max(current - step * self.history_stride, 0) for step in steps]
-        decoded = {past[i].place: past[i].image for i in (*indices, current)}
+        decoded = {frames[i].place: frames[i].image for i in (*indices, current)}
         kitti = self.calibration.for_image(left.image.shape[:2])
         camera = CameraInfo(
             name="left",
             image=left.place,
             right=None,
-            history=[past[i].place for i in indices],
+            history=[frames[i].place for i in indices],
             intrinsics=kitti.p2,
             reference_from_camera=kitti.lidar_from_camera,
             focal_baseline=None,
@@ -100,7 +97,7 @@ class ClipBuilder:
             camera.update({"right": right.place, "focal_baseline": kitti.focal_baseline})
             decoded[right.place] = right.image
         if "current_from_history" in self.inputs:
-            poses = np.stack([frame.pose for frame in past])
+            poses = np.stack([pose for _, pose in past])
             camera["current_from_history"] = relative_motion(poses, current, indices)
         self._past = past
         return {
@@ -126,8 +123,8 @@ class ClipBuilder:
             raise InvalidValueError(f"{left.place}: the pose is missing, which this model needs")
         if pose is not None and np.shape(pose) != (4, 4):
             raise InvalidValueError(f"{left.place}: a pose is (4, 4), found {np.shape(pose)}")
-        others: list[Frame | _Past] = [right] if right and "right" in self.inputs else []
-        others += list(self._past)[-1:]
+        others = [right] if right and "right" in self.inputs else []
+        others += [frame for frame, _ in list(self._past)[-1:]]
         for frame in (left, *others):
             image = frame.image
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:

@@ -16,12 +16,6 @@ from htcl.datasets.calibration import read_poses
 from htcl.datasets.specification import DatasetSpecification
 from htcl.errors import InvalidValueError
 
-NEEDS_POSES = (
-    "this model needs to know how the camera moved between the frames: give the poses "
-    "(--poses, a file in the format of KITTI's poses.txt), or say that the camera does not move "
-    "(--static)"
-)
-
 
 @dataclass(frozen=True)
 class ClipReader:
@@ -38,16 +32,6 @@ class ClipReader:
     inputs: frozenset[str]
     num_history: int
     history_stride: int
-
-    @property
-    def needs_right(self) -> bool:
-        """Whether the model takes the right images."""
-        return "right" in self.inputs
-
-    @property
-    def needs_poses(self) -> bool:
-        """Whether the model takes poses."""
-        return "current_from_history" in self.inputs
 
     def builder(self, calib: Any, stride: int, name: str) -> ClipBuilder:
         """Opens a clip of a calibration (or its file), with a history stride in frames given."""
@@ -77,7 +61,7 @@ class ClipReader:
             partner = None if rights is None else next(rights, None)
             if rights is not None and partner is None:
                 raise _unequal(item, "right", index)
-            sample = builder.push(frame, partner, poses(index) if self.needs_poses else None)
+            sample = builder.push(frame, partner, poses(index))
             if index % every == 0:
                 yield sample
             if index == last:
@@ -88,7 +72,7 @@ class ClipReader:
             raise _unequal(item, "left", index + 1)
 
     def _right_source(self, left: FrameSource, source: Any) -> FrameSource | None:
-        if not self.needs_right:
+        if "right" not in self.inputs:
             return None
         if source is None:
             raise InvalidValueError(
@@ -117,10 +101,14 @@ class ClipReader:
         """A function from the index of a frame to its pose."""
         # The motion of a single frame to itself is none, whatever its pose.
         single = left.names is not None and len(left.names) == 1
-        if not self.needs_poses or (source is None and (static or single)):
+        if "current_from_history" not in self.inputs or (source is None and (static or single)):
             return lambda index: np.eye(4)
         if source is None:
-            raise InvalidValueError(NEEDS_POSES)
+            raise InvalidValueError(
+                "this model needs to know how the camera moved between the frames: give the poses "
+                "(--poses, a file in the format of KITTI's poses.txt), or say that the camera does "
+                "not move (--static)"
+            )
         where = str(source) if isinstance(source, str | Path) else "poses"
         poses = read_poses(source) if isinstance(source, str | Path) else np.asarray(source)
         lines: Sequence[int] = range(len(poses))

@@ -73,7 +73,7 @@ class FrameSource:
             files = [p for p in source.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
             if not files:
                 raise MissingFileError(f"{source}: no image in this folder ({images})")
-            return sorted(files, key=lambda path: _natural(path.stem))
+            return sorted(files, key=_natural)
         if not source.is_file():
             raise MissingFileError(f"{source}: no such image, folder or video")
         if suffix in VIDEO_SUFFIXES:
@@ -153,9 +153,9 @@ def frame_step(names: Sequence[str]) -> int | None:
     return step
 
 
-def _natural(name: str) -> list[tuple[int, int | str]]:
-    parts = re.split(r"(\d+)", name)
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in parts]
+def _natural(path: Path) -> list[int | str]:
+    # Digits and other text take turns, so that like is compared with like.
+    return [int(x) if x.isdecimal() else x for x in re.split(r"(\d+)", path.stem)]
 
 
 def _title(source: Path) -> str:

@@ -249,8 +249,5 @@ class HTCLInferencer(BaseInferencer):
             static: The camera does not move, so no poses are needed.
             name: Of the sequence.
         """
-
-        def predict(sample: dict[str, Any]) -> FrameResult:
-            return self.forward([sample])[0].result
-
-        return InferenceStream(predict, self.clips.builder(calib, history_stride, name), static)
+        builder = self.clips.builder(calib, history_stride, name)
+        return InferenceStream(lambda sample: self.forward([sample])[0].result, builder, static)

@@ -11,10 +11,10 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
+from htcl.checkpoint.fit import compare_states
 from htcl.checkpoint.loading import load_checkpoint_file
 from htcl.checkpoint.released import (
     ConvertedState,
-    compare_states,
     convert_classifier,
     convert_released,
     convert_to_released,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from htcl.checkpoint.loading import load_from_local
 from htcl.checkpoint.released import unwrap_state_dict
-from htcl.errors import InvalidValueError, MissingFileError, listed
+from htcl.errors import InvalidValueError, listed
 
 
 def load_weights(model: nn.Module, path: str | Path, config: str | Path | None) -> None:
@@ -27,11 +27,6 @@ def load_weights(model: nn.Module, path: str | Path, config: str | Path | None) 
         MissingFileError: If the file does not exist.
         InvalidValueError: If the file is no checkpoint or does not fit.
     """
-    if not Path(path).expanduser().is_file():
-        raise MissingFileError(
-            f"checkpoint {str(path)!r} does not exist; pretrain/README.md says where to get or how "
-            "to train one"
-        )
     network = cast("nn.Module", model.module) if is_model_wrapper(model) else model
     state = unwrap_state_dict(load_from_local(str(path), "cpu"))
     misfits = list_misfits(state, network.state_dict())
@@ -44,19 +39,31 @@ def load_weights(model: nn.Module, path: str | Path, config: str | Path | None) 
     network.load_state_dict(state)
 
 
+def compare_states(state: Mapping[str, Tensor], network: Mapping[str, Tensor]) -> list[str]:
+    """Lists every difference in names and shapes of a file from a network, a line each."""
+    return sorted(f"{kind}: {entry}" for kind, _, entry in _differences(state, network))
+
+
 def list_misfits(state: Mapping[str, Tensor], network: Mapping[str, Tensor]) -> list[str]:
     """Sums up how a file differs from a network: a line for each part and kind of difference."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for kind, part, entry in _differences(state, network):
+        found[part, kind].append(entry)
+    return [
+        f"{part}: {len(entries)} entries {kind}, such as {entries[0]}"
+        for (part, kind), entries in found.items()
+    ]
+
+
+def _differences(
+    state: Mapping[str, Tensor], network: Mapping[str, Tensor]
+) -> Iterator[tuple[str, str, str]]:
+    """Kind, part of the network, and entry (if need be with shapes) of every difference."""
     for key in dict.fromkeys([*network, *state]):
         part = key.partition(".")[0]
         if key not in state:
-            found[part, "missing in the file"].append(key)
+            yield "missing in the file", part, key
         elif key not in network:
-            found[part, "unknown to the network"].append(key)
-        elif state[key].shape != network[key].shape:
-            shapes = f"{tuple(state[key].shape)} in the file, {tuple(network[key].shape)} expected"
-            found[part, "of another shape"].append(f"{key}: {shapes}")
-    return [
-        f"{part}: {len(keys)} entries {kind}, such as {keys[0]}"
-        for (part, kind), keys in found.items()
-    ]
+            yield "unknown to the network", part, key
+        elif (found := tuple(state[key].shape)) != (expected := tuple(network[key].shape)):
+            yield "of another shape", part, f"{key}: {found} in the file, {expected} expected"

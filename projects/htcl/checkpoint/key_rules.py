@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+
+KeyRule = tuple[str, str]
 
 
-class KeyRule(NamedTuple):
-    """One renaming: dotted key prefixes in a released checkpoint and in this project's model."""
-
-    released: str
-    ours: str
+def rules_below(released: str, ours: str, rules: Iterable[KeyRule]) -> list[KeyRule]:
+    """The rules for the names below two prefixes, which have no final dot."""
+    return [(f"{released}.{theirs}", f"{ours}.{own}") for theirs, own in rules]
 
 
 class KeyRenamer:
-    """Applies a list of :class:`KeyRule` to keys, forwards or backwards.
+    """Applies rules to keys, forwards or backwards.
 
     Args:
         rules: The rules; their order does not matter.
@@ -33,7 +32,7 @@ class KeyRenamer:
 
     def __init__(self, rules: Iterable[KeyRule], reverse: bool = False) -> None:
         self._patterns: list[tuple[re.Pattern[str], str]] = []
-        pairs = [(r.ours, r.released) if reverse else (r.released, r.ours) for r in rules]
+        pairs = [(rule[1], rule[0]) if reverse else rule for rule in rules]
         for source, target in sorted(pairs, key=lambda pair: -len(pair[0])):
             if source.count("#") != target.count("#"):
                 raise ValueError(f"rule {source!r} -> {target!r}: the number of '#' differs")

@@ -60,7 +60,10 @@ def load_checkpoint_file(path: str | Path, map_location: Any = "cpu") -> dict[st
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise MissingFileError(f"checkpoint {str(path)!r} does not exist")
+        raise MissingFileError(
+            f"checkpoint {str(path)!r} does not exist; pretrain/README.md says where to get or how "
+            "to train one"
+        )
     try:
         with torch.serialization.safe_globals(_CLASSES):
             content = torch.load(path, map_location=map_location, weights_only=True)

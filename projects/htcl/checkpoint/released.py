@@ -18,7 +18,6 @@ DROPPED: dict[str, str] = {**released_depth.DROPPED, **released_temporal.DROPPED
 # Name parts that only the released detector has.
 _RELEASED_ROOTS = ("img_view_transformer.", "pts_bbox_head.", "img_bev_encoder_backbone.")
 _CLASSIFIER_BACKBONE = "backbone.layers."
-_CLASSIFIER_HEAD = "head."
 _CONTAINER_KEYS = ("state_dict", "model_state_dict", "model", "net", "ema_state_dict")
 _WRAPPER_PREFIXES = re.compile(r"^(module\.|model\.)+")
 _AVERAGE_PREFIX = "ema_"
@@ -39,16 +38,12 @@ class ConvertedState:
 
 
 def unwrap_state_dict(content: Mapping[str, Any], use_ema: bool = False) -> dict[str, Tensor]:
-    """Finds the flat state dict in a checkpoint's content.
+    """Finds the flat state dict in a checkpoint's content, bare or under ``state_dict`` and so on.
 
-    Accepts a bare state dict or one under ``state_dict`` (``model``, ``net``, ...), and the
-    prefixes that wrappers add (``module.``).
-
-    Exponential moving averages come in two forms. mmengine stores the averages as the
-    ``state_dict`` and the latest weights as the ``ema_state_dict``, so that nothing is to be
-    chosen. mmcv 1.x stores both beside each other, the second copy with the prefix ``ema_`` and
-    dots turned into underscores; which of the two is the average depended on the order of its
-    hooks, normally the second.
+    mmengine stores moving averages as the ``state_dict`` (the latest weights as ``ema_state_dict``)
+    and leaves nothing to choose. mmcv 1.x stores a second copy of the weights under ``ema_`` and
+    their names with underscores for dots; its hooks' order decided which copy is the average,
+    normally the second.
 
     Returns:
         Tensors by name, without wrapper prefixes and without ``ema_`` copies; with ``use_ema`` the
@@ -109,17 +104,6 @@ def convert_classifier(state: Mapping[str, Tensor]) -> ConvertedState:
     The entries ``backbone.*`` keep their names, which ``model.img_backbone.init_cfg`` looks for;
     the classification head ``head.*`` is dropped.
     """
-    kept = {key: value for key, value in state.items() if not key.startswith(_CLASSIFIER_HEAD)}
+    kept = {key: value for key, value in state.items() if not key.startswith("head.")}
     reason = "classification head of the ImageNet network"
     return ConvertedState(kept, {key: reason for key in state if key not in kept})
-
-
-def compare_states(actual: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
-    """Lists every difference in names and shapes of a checkpoint from a network, a line each."""
-    lines = [f"missing: {key}" for key in expected if key not in actual]
-    lines += [f"unexpected: {key}" for key in actual if key not in expected]
-    for key, value in expected.items():
-        if key in actual and actual[key].shape != value.shape:
-            shape, wanted = tuple(actual[key].shape), tuple(value.shape)
-            lines.append(f"wrong shape: {key} is {shape}, expected {wanted}")
-    return lines

@@ -1,43 +1,27 @@
-"""Names of the 3D hourglass in a released checkpoint.
-
-The hourglass occurs in several components, so that its rules are made for given roots: dotted
-names without a final dot.
-"""
+"""Names in a released checkpoint of layers that occur in several components."""
 
 from __future__ import annotations
 
-from htcl.checkpoint.key_rules import KeyRule
+from htcl.checkpoint.key_rules import rules_below
 
-
-def conv_gn_rules(released_root: str, our_root: str) -> list[KeyRule]:
-    """Rules of one released (convolution, normalisation) pair that became a ``ConvModule``."""
-    return [
-        KeyRule(f"{released_root}.0", f"{our_root}.conv"),
-        KeyRule(f"{released_root}.1", f"{our_root}.gn"),
-    ]
-
-
-def hourglass_rules(released_root: str, our_root: str) -> list[KeyRule]:
-    """Rules of one :class:`~htcl.models.layers.hourglass3d.Hourglass3D`."""
-    return [
-        *conv_gn_rules(f"{released_root}.conv1.0", f"{our_root}.down1"),
-        *conv_gn_rules(f"{released_root}.conv2.0", f"{our_root}.mix1"),
-        *conv_gn_rules(f"{released_root}.conv3.0", f"{our_root}.down2"),
-        *conv_gn_rules(f"{released_root}.conv4.0", f"{our_root}.mix2"),
-        *conv_gn_rules(f"{released_root}.redir1", f"{our_root}.skip1"),
-        *conv_gn_rules(f"{released_root}.redir2", f"{our_root}.skip2"),
-        KeyRule(f"{released_root}.conv5.0", f"{our_root}.up2.conv"),
-        KeyRule(f"{released_root}.conv5.1", f"{our_root}.up2.bn"),
-        KeyRule(f"{released_root}.conv6.0", f"{our_root}.up1.conv"),
-        KeyRule(f"{released_root}.conv6.1", f"{our_root}.up1.bn"),
-    ]
-
-
-def hourglass_encoder_rules(released_root: str, our_root: str) -> list[KeyRule]:
-    """Rules of one :class:`~htcl.models.layers.hourglass_encoder.HourglassEncoder`."""
-    return [
-        *conv_gn_rules(f"{released_root}.0", f"{our_root}.reduce"),
-        *hourglass_rules(f"{released_root}.2", f"{our_root}.hourglass"),
-        *conv_gn_rules(f"{released_root}.3", f"{our_root}.expand"),
-        KeyRule(f"{released_root}.5", f"{our_root}.project"),
-    ]
+# A (convolution, normalisation) pair that became a ``ConvModule``.
+CONV_GN = [("0", "conv"), ("1", "gn")]
+_CONV_BN = [("0", "conv"), ("1", "bn")]
+# htcl.models.layers.hourglass3d.Hourglass3D
+HOURGLASS = [
+    *rules_below("conv1.0", "down1", CONV_GN),
+    *rules_below("conv2.0", "mix1", CONV_GN),
+    *rules_below("conv3.0", "down2", CONV_GN),
+    *rules_below("conv4.0", "mix2", CONV_GN),
+    *rules_below("redir1", "skip1", CONV_GN),
+    *rules_below("redir2", "skip2", CONV_GN),
+    *rules_below("conv5", "up2", _CONV_BN),
+    *rules_below("conv6", "up1", _CONV_BN),
+]
+# htcl.models.layers.hourglass_encoder.HourglassEncoder
+HOURGLASS_ENCODER = [
+    *rules_below("0", "reduce", CONV_GN),
+    *rules_below("2", "hourglass", HOURGLASS),
+    *rules_below("3", "expand", CONV_GN),
+    ("5", "project"),
+]

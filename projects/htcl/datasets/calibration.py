@@ -16,7 +16,6 @@ from htcl.errors import InvalidValueError
 from htcl.files import existing
 
 _KEYS = ("P0", "P1", "P2", "P3", "Tr")
-_VALUES = 12
 # Networks calculate in 32 bits.
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -31,8 +30,8 @@ def _read_lines(path: str | Path, what: str) -> list[str]:
 
 def _to_matrix(values: list[str], where: str) -> np.ndarray:
     """Makes a (4, 4) float64 matrix of the 12 numbers of its first three rows."""
-    if len(values) != _VALUES:
-        raise InvalidValueError(f"{where}: {len(values)} values, expected {_VALUES} (a 3x4 matrix)")
+    if len(values) != 12:
+        raise InvalidValueError(f"{where}: {len(values)} values, expected 12 (a 3x4 matrix)")
     try:
         rows = np.array([float(value) for value in values]).reshape(3, 4)
     except ValueError as error:
@@ -60,13 +59,11 @@ class KittiCalibration:
     """Calibration of one odometry sequence.
 
     Attributes:
-        p0, p1, p2, p3: (4, 4) projections of the left and right grey, left and right colour camera:
-            rectified camera-0 point -> homogeneous pixel; fourth row (0, 0, 0, 1).
+        p2, p3: (4, 4) projections of the left and right colour camera: rectified camera-0 point ->
+            homogeneous pixel; fourth row (0, 0, 0, 1).
         camera_from_lidar: (4, 4) rigid transform, called ``Tr`` in the file.
     """
 
-    p0: np.ndarray
-    p1: np.ndarray
     p2: np.ndarray
     p3: np.ndarray
     camera_from_lidar: np.ndarray
@@ -100,7 +97,7 @@ class KittiCalibration:
                     f"found {matrices[key][0, 0]} and {matrices[key][1, 1]}"
                 )
         _check_rigid(matrices["Tr"], f"{path}: Tr")
-        return cls(*(matrices[key] for key in _KEYS))
+        return cls(matrices["P2"], matrices["P3"], matrices["Tr"])
 
     @property
     def lidar_from_camera(self) -> np.ndarray:

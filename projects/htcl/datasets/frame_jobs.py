@@ -54,8 +54,7 @@ def run_jobs(
 def _guarded(function: Callable[[Any], Any], job: Any) -> JobResult:
     try:
         return JobResult(job, function(job), None)
-    except UserError as error:
-        return JobResult(job, None, str(error))
     # Whatever is wrong with one frame must not cost the others.
     except Exception as error:
-        return JobResult(job, None, f"{type(error).__name__}: {error}")
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        return JobResult(job, None, f"{kind}{error}")

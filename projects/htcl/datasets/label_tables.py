@@ -16,8 +16,7 @@ _MAX_LISTED = 10
 def id_table(mapping: Mapping[int, int], default: int, size: int = NUM_RAW_IDS) -> np.ndarray:
     """A table (size,) uint8 of ``mapping``, ``default`` elsewhere."""
     table = np.full(size, default, dtype=np.uint8)
-    for old, new in mapping.items():
-        table[old] = new
+    table[list(mapping)] = list(mapping.values())
     return table
 
 

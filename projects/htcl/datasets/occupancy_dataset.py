@@ -1,13 +1,11 @@
-"""What all benchmarks of semantic occupancy share as mmengine data sets.
-
-Shape letters: N camera, T frame.
-"""
+"""What all benchmarks of semantic occupancy share as mmengine data sets: N camera, T frame."""
 
 from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from typing import Any, ClassVar
 
@@ -89,7 +87,7 @@ class OccupancyDataset(BaseDataset, ABC):
             "classes": self.specification.class_names,
             "palette": [tuple(colour) for colour in self.specification.palette],
             # Plain data: checkpoints hold it.
-            "specification": self.specification.as_dict(),
+            "specification": asdict(self.specification),
         }
         steps = [*pipeline[:-1], *augmentations, *pipeline[-1:]]
         super().__init__(metainfo=metainfo, pipeline=steps, test_mode=test_mode, **kwargs)

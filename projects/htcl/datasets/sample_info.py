@@ -1,7 +1,4 @@
-"""What a data set knows of a sample before its files are read.
-
-Shape letters: N camera, T frame.
-"""
+"""What a data set knows of a sample before its files are read: N camera, T frame."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Lidar scans (``velodyne/*.bin``) and their point labels (``labels/*.label``).
-
-Shape letters: N points.
-"""
+"""Lidar scans (``velodyne/*.bin``) of N points, and their labels (``labels/*.label``)."""
 
 from __future__ import annotations
 
@@ -41,10 +38,7 @@ def read_point_labels(
 ) -> np.ndarray:
     """Reads the labels of a scan, (N,) uint32: class in the low, instance in the high 16 bits.
 
-    Args:
-        path: The file.
-        num_points: N of the scan.
-        scan_path: File of the scan, for the error message.
+    ``num_points`` is N of the scan, ``scan_path`` its file for the error message.
 
     Raises:
         MissingFileError: If the file is absent.

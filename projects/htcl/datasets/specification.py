@@ -1,15 +1,13 @@
 """What a benchmark is: classes, colours, ids on disk, grid and splits, as data.
 
 Head size, losses, metric, colours and file codecs follow from it. Training ids are ``uint8``: the
-empty class, the scored classes, and ``ignore_index`` for what is not scored.
-
-Shape letters: K class.
+empty class, the scored classes (K with the empty one), and ``ignore_index`` for what is not scored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -96,10 +94,6 @@ class DatasetSpecification:
     def __deepcopy__(self, memo: dict[int, Any]) -> DatasetSpecification:
         """Itself, which never changes: the meta information of every sample is copied."""
         return self
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for :func:`build_specification`, such as a checkpoint may hold."""
-        return asdict(self)
 
     @property
     def num_classes(self) -> int:
@@ -207,21 +201,15 @@ class DatasetSpecification:
                 f"{unknown}, a class twice, or {empty!r}; known are {self.class_names}"
             )
         group_of = {name: group for group, names in groups.items() for name in names}
-        firsts: dict[str, int] = {}
-        for index, name in enumerate(self.class_names):
-            firsts.setdefault(group_of.get(name, name), index)
-        firsts.pop("ignore", None)
+        renamed = [group_of.get(name, name) for name in self.class_names]
+        firsts = {name: renamed.index(name) for name in renamed if name != "ignore"}
         new_id = {name: index for index, name in enumerate(firsts)}
         ignored = self.ignore_index
-        renumbered = {ignored: ignored}
-        for old, name in enumerate(self.class_names):
-            renumbered[old] = new_id.get(group_of.get(name, name), ignored)
-        counts = None
-        if self.class_counts is not None:
-            sums = dict.fromkeys([*range(len(firsts)), ignored], 0.0)
-            for old, count in enumerate(self.class_counts):
-                sums[renumbered[old]] += count
-            counts = tuple(sums[new] for new in range(len(firsts)))
+        numbers = [new_id.get(name, ignored) for name in renamed]
+        renumbered = {ignored: ignored, **dict(enumerate(numbers))}
+        counts = self.class_counts
+        if counts is not None:
+            counts = tuple(np.bincount(numbers, counts)[: len(firsts)].tolist())
         points = {raw: renumbered[old] for raw, old in self.point_map.items()}
         return replace(
             self,

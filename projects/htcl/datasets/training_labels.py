@@ -1,7 +1,4 @@
-"""Training labels from the official voxel files, and labels on another grid.
-
-Shape letters: X front, Y left, Z up (voxels), K class.
-"""
+"""Training labels from the official voxel files or on another grid: X front, Y left, Z up."""
 
 from __future__ import annotations
 

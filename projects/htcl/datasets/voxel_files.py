@@ -52,12 +52,7 @@ def write_voxel_labels(path: str | Path, labels: np.ndarray) -> None:
 
 
 def read_voxel_mask(path: str | Path, grid_size: tuple[int, int, int] = GRID_SIZE) -> np.ndarray:
-    """Reads the (X, Y, Z) bool of a ``.bin``, ``.invalid`` or ``.occluded`` file.
-
-    Raises:
-        MissingFileError: If the file is absent.
-        InvalidValueError: If its size does not fit the grid.
-    """
+    """Reads the (X, Y, Z) bool of a mask file; raises what :func:`read_voxel_labels` raises."""
     flat = _read(path, "u1", math.prod(grid_size) // 8, "voxel mask")
     return np.unpackbits(flat).view(bool).reshape(grid_size)
 

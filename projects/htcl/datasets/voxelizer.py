@@ -20,9 +20,7 @@ seen. It is decided by rays from the sensor to the centre of every voxel on the 
 a voxel is seen if a ray that crosses it is not stopped earlier. Every voxel is crossed by a ray,
 because the ray to the boundary voxel behind its centre passes within half a voxel of that centre
 (J. Amanatides and A. Woo, "A Fast Voxel Traversal Algorithm for Ray Tracing", Eurographics 1987,
-for the stepping).
-
-Shape letters: N points, S scans, X front, Y left, Z up (voxels).
+for the stepping). Shape letters: N points, S scans, X front, Y left, Z up (voxels).
 """
 
 from __future__ import annotations
@@ -37,8 +35,6 @@ from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.geometry import VoxelGrid
 
 _FIRST_MOVING = 252  # first id of the classes that SemanticKITTI labels as moving
-
-_Voxel = tuple[int, int, int]
 
 
 class LidarScan(NamedTuple):
@@ -85,8 +81,7 @@ def voxelize(
         min_range: Nearest distance of a used point, metres; hides the ego vehicle.
         max_range: Farthest distance, metres.
         view_stride: Use every n-th scan, counted from the current one, as a viewpoint for
-            ``invalid``. 1 uses all; neighbouring scans see almost the same, so larger values save
-            time.
+            ``invalid``; neighbouring scans see almost the same, so larger values save time.
         drop_moving: Leave out points of moving classes (252-259) of all scans but the current one.
             False is SemanticKITTI's way, where moving objects leave traces.
 
@@ -127,7 +122,7 @@ def voxelize(
     occluded = ~seen | occupied
     for number in range(current_index % view_stride, len(scans), view_stride):
         if number != current_index:
-            visible_voxels(occupied, sensors[number], out=seen)
+            seen |= visible_voxels(occupied, sensors[number])
     return VoxelizedFrame(current > 0, label, ~(seen | occupied), occluded)
 
 
@@ -151,23 +146,17 @@ def majority_labels(votes: np.ndarray, grid: VoxelGrid) -> np.ndarray:
     return result.reshape(grid.shape)
 
 
-def visible_voxels(
-    occupied: np.ndarray, sensor: np.ndarray, out: np.ndarray | None = None
-) -> np.ndarray:
-    """Returns the voxels that a point sees, the first occupied one on a ray included.
+def visible_voxels(occupied: np.ndarray, sensor: np.ndarray) -> np.ndarray:
+    """Returns the voxels that a point sees, the first occupied one on a ray included; (X, Y, Z).
 
     Args:
         occupied: (X, Y, Z) bool.
         sensor: (3,) viewpoint in continuous voxel coordinates (voxel i spans i to i + 1); may lie
             outside the grid.
-        out: (X, Y, Z) bool array to add the seen voxels to and return; a new one if None.
     """
-    if out is None:
-        out = np.zeros(occupied.shape, dtype=bool)
     state = (occupied.view(np.uint8) * _OCCUPIED).reshape(-1)
     _cast_rays(state, *occupied.shape, *np.asarray(sensor, dtype=np.float64))
-    out |= (state & _SEEN).view(bool).reshape(occupied.shape)
-    return out
+    return (state & _SEEN).view(bool).reshape(occupied.shape)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -177,7 +166,7 @@ def _scan_votes(
     matrix: np.ndarray,
     origin: np.ndarray,
     voxel_size: np.ndarray,
-    shape: _Voxel,
+    shape: tuple[int, int, int],
     limits: tuple[float, float],
     end_class: int,
 ) -> np.ndarray:

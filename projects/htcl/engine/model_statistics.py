@@ -6,13 +6,11 @@ Shape letters: B batch, N camera, T frame, H W image.
 from __future__ import annotations
 
 import contextlib
-import platform
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from prettytable import PrettyTable
@@ -22,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from htcl.engine.part_recorder import REST, PartRecorder
 from htcl.engine.runner import load_model
-from htcl.engine.synthetic_input import input_size, synthetic_inputs
+from htcl.engine.synthetic_input import synthetic_inputs
 from htcl.errors import InvalidValueError
 from htcl.geometry import Camera
 
@@ -63,10 +61,6 @@ class ModelStatistics:
     input_shapes: dict[str, tuple[int, ...]]
     seconds: float | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain containers for JSON."""
-        return asdict(self)
-
 
 def measure(
     cfg: Config, device: str = "none", batch: int = 1, amp: str | None = None
@@ -87,7 +81,7 @@ def measure(
     fake = FakeTensorMode() if device == "none" else None
     real = torch.device("cpu" if fake else device)
     model = load_model(cfg, None, real)
-    inputs: dict[str, Any] = dict(synthetic_inputs(model, input_size(cfg), batch))
+    inputs: dict[str, Any] = dict(synthetic_inputs(model, tuple(cfg.input_size), batch))
     shapes = {key: tuple(value.shape) for key, value in inputs.items()}
     cuda = real.type == "cuda"
     inputs = _changed(inputs, lambda tensor: tensor.to(real))
@@ -203,19 +197,3 @@ def format_statistics(found: ModelStatistics) -> str:
     if found.seconds is not None:
         lines.append(f"time        {found.seconds:.3f} s a forward pass")
     return "\n".join([*lines, str(table)])
-
-
-def machine_versions(device: str) -> dict[str, str]:
-    """Machine and versions, for a report that another can repeat."""
-    hardware = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
-        names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
-        hardware = f"{names[0]} ({len(names)} threads)" if names else hardware
-    if device.startswith("cuda"):
-        hardware = torch.cuda.get_device_name(device)
-    if device == "none":
-        hardware += ", nothing computed"
-    versions = f"Python {platform.python_version()}, PyTorch {torch.__version__}"
-    if torch.version.cuda:
-        versions += f", CUDA {torch.version.cuda}"
-    return {"machine": hardware, "versions": f"{versions}, numpy {np.__version__}"}

@@ -28,12 +28,6 @@ def set_input_size(cfg: Config, size: tuple[int, int]) -> None:
     cfg.input_size = tuple(size)
 
 
-def input_size(cfg: Config) -> tuple[int, int]:
-    """Size (H, W) of the config's network image."""
-    height, width = cfg.input_size
-    return height, width
-
-
 def synthetic_inputs(
     model: Any, size: tuple[int, int], batch: int = 1, num_cameras: int = 1
 ) -> Batch:

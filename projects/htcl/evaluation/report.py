@@ -1,7 +1,4 @@
-"""Scores as numbers, as a table and as a picture.
-
-Shape letters: K class.
-"""
+"""Scores of K classes as numbers, as a table and as a picture."""
 
 from __future__ import annotations
 
@@ -23,9 +20,8 @@ def scores_by_range(
 ) -> dict[str, SSCScores]:
     """Scores of (1 + len(ranges), K, K) confusion matrices: ``full`` grid, ``12.8m``, ..."""
     names = [FULL_RANGE, *(f"{reach:g}m" for reach in ranges)]
-    empty, counted = specification.empty_class, specification.counted_classes
     pairs = zip(names, confusions, strict=True)
-    return {name: ssc_scores(matrix, empty, counted) for name, matrix in pairs}
+    return {name: ssc_scores(matrix, specification.empty_class) for name, matrix in pairs}
 
 
 def as_percentages(

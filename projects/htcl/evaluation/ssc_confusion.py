@@ -2,9 +2,7 @@
 
 The definitions are those of SemanticKITTI's completion task (Behley et al., "SemanticKITTI: A
 Dataset for Semantic Scene Understanding of LiDAR Sequences", ICCV 2019): one matrix over the whole
-split, rows predicted, columns true.
-
-Shape letters: K class, X Y Z voxel.
+split, rows predicted, columns true. Shape letters: K class, X Y Z voxel.
 """
 
 from __future__ import annotations
@@ -30,8 +28,8 @@ class SSCScores:
         precision: Share of the predicted occupied voxels that are occupied.
         recall: Share of the occupied voxels that are predicted occupied.
         class_iou: IoU of each class (K,).
-        mean_iou: Mean of ``class_iou`` over the counted classes. A class that is neither predicted
-            nor present counts as 0, as in the benchmark.
+        mean_iou: Mean of ``class_iou`` over all classes but the empty one. A class that is neither
+            predicted nor present counts as 0, as in the benchmark.
     """
 
     completion_iou: float
@@ -77,16 +75,8 @@ def confusion_matrix(
     return counts.view(num_classes, num_classes)
 
 
-def ssc_scores(
-    confusion: np.ndarray, empty_class: int = 0, counted: Sequence[int] | None = None
-) -> SSCScores:
-    """The benchmark's scores of a confusion matrix, computed in float64.
-
-    Args:
-        confusion: (K, K) counts, rows predicted, columns true.
-        empty_class: The class of free space.
-        counted: The classes of the mean; None: all but the empty one.
-    """
+def ssc_scores(confusion: np.ndarray, empty_class: int = 0) -> SSCScores:
+    """The benchmark's scores of a confusion matrix (K, K), computed in float64."""
     counts = np.asarray(confusion, dtype=np.float64)
     hits = np.diag(counts)
     class_iou = _ratio(hits, counts.sum(axis=0) + counts.sum(axis=1) - hits)
@@ -97,7 +87,7 @@ def ssc_scores(
         precision=float(_ratio(occupied, counts[solid].sum())),
         recall=float(_ratio(occupied, counts[:, solid].sum())),
         class_iou=class_iou,
-        mean_iou=float(class_iou[solid if counted is None else list(counted)].mean()),
+        mean_iou=float(class_iou[solid].mean()),
     )
 
 

@@ -1,7 +1,4 @@
-"""mmengine metric of semantic scene completion.
-
-Shape letters: K class, R range, X Y Z voxel.
-"""
+"""mmengine metric of semantic scene completion: K class, R range, X Y Z voxel."""
 
 from __future__ import annotations
 
@@ -36,22 +33,14 @@ class SSCMetric(BaseMetric):
     Args:
         ranges: Sides in metres of squares in front of the car that are scored too (see
             :func:`htcl.evaluation.ssc_confusion.near_box`); empty for none.
-        collect_device: Where mmengine gathers the results, ``'cpu'`` or ``'gpu'``.
-        prefix: Put before every score's name, with a slash; nothing by default.
-        collect_dir: Folder through which ``'cpu'`` gathers; a temporary one by default.
+        **kwargs: Arguments of ``mmengine.evaluator.BaseMetric``.
     """
 
     # Not None, which mmengine warns about: plain names are meant.
     default_prefix = ""
 
-    def __init__(
-        self,
-        ranges: Sequence[float] = (12.8, 25.6, 51.2),
-        collect_device: str = "cpu",
-        prefix: str | None = None,
-        collect_dir: str | None = None,
-    ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
+    def __init__(self, ranges: Sequence[float] = (12.8, 25.6, 51.2), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.ranges = tuple(ranges)
         self.specification: DatasetSpecification | None = None
 

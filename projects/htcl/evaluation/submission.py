@@ -24,8 +24,6 @@ from htcl.errors import InvalidValueError, MissingFileError, listed
 from htcl.files import atomic_write
 
 DESCRIPTION = "description.txt"
-# All entries carry the same time, so that equal predictions make equal archives.
-_TIME = (1980, 1, 1, 0, 0, 0)
 
 Frames = Mapping[str, Sequence[str]]
 
@@ -53,11 +51,9 @@ def unfinished(
 ) -> list[tuple[str, str]]:
     """Lists (sequence, frame) of the predictions that are absent or have the wrong size."""
     size = _label_bytes(specification)
-
-    def finished(path: Path) -> bool:
-        return path.is_file() and path.stat().st_size == size
-
-    return [pair for pair in _pairs(frames) if not finished(label_path(folder, *pair))]
+    paths = {pair: label_path(folder, *pair) for pair in _pairs(frames)}
+    finished = {pair for pair, p in paths.items() if p.is_file() and p.stat().st_size == size}
+    return [pair for pair in paths if pair not in finished]
 
 
 def write_submission(
@@ -97,9 +93,7 @@ def write_submission(
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive,
     ):
         for name in _folders(frames):
-            info = zipfile.ZipInfo(name, _TIME)
-            info.external_attr = (0o40755 << 16) | 0x10
-            archive.writestr(info, b"")
+            archive.mkdir(name, 0o755)
         if description is not None:
             archive.writestr(_file_info(DESCRIPTION), description)
         for pair in _pairs(frames):
@@ -203,7 +197,8 @@ def _folders(sequences: Iterable[str]) -> list[str]:
 
 
 def _file_info(name: str) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(name, _TIME)
+    # All entries carry ZipInfo's own time, so that equal predictions make equal archives.
+    info = zipfile.ZipInfo(name)
     info.compress_type = zipfile.ZIP_DEFLATED
     info.external_attr = 0o100644 << 16
     return info

@@ -1,7 +1,4 @@
-"""Where a prediction is wrong: correct, missed, invented, or of the wrong class.
-
-Shape letters: X Y Z voxel.
-"""
+"""Where a prediction is wrong: correct, missed, invented, or of the wrong class."""
 
 from __future__ import annotations
 
@@ -18,18 +15,9 @@ CORRECT, MISSED, INVENTED, WRONG_CLASS = 1, 2, 3, 4
 
 
 def error_map(
-    prediction: np.ndarray,
-    ground_truth: np.ndarray,
-    empty_class: int = 0,
-    ignore_index: int = 255,
+    prediction: np.ndarray, ground_truth: np.ndarray, empty_class: int = 0, ignore_index: int = 255
 ) -> np.ndarray:
-    """Sorts voxels into categories.
-
-    Args:
-        prediction: Labels, uint8 (X, Y, Z).
-        ground_truth: The same.
-        empty_class: Label of free space.
-        ignore_index: Label of voxels that are not scored.
+    """Sorts the voxels of two grids of labels, uint8 (X, Y, Z), into categories.
 
     Returns:
         uint8 (X, Y, Z): 0 rightly empty or not scored, 1 rightly occupied with the right class, 2

@@ -1,7 +1,4 @@
-"""Feature-sized maps (depth, affinity) as colours.
-
-Shape letters: h w feature map, H W image.
-"""
+"""Feature-sized maps (h, w), such as depth or affinity, as colours."""
 
 from __future__ import annotations
 
@@ -18,13 +15,9 @@ NO_VALUE = (200, 200, 200)
 def colour_map(
     values: np.ndarray, valid: np.ndarray, limits: tuple[float, float], scheme: str
 ) -> np.ndarray:
-    """Paints a map, uint8 (h, w, 3).
+    """Paints a map, float (h, w), as uint8 (h, w, 3), grey where not ``valid``, bool (h, w).
 
-    Args:
-        values: float (h, w).
-        valid: Where there is a value, bool (h, w); the rest is grey.
-        limits: Values at the two ends of the colours.
-        scheme: Name of a matplotlib colour map.
+    ``limits`` are the values at the two ends of the matplotlib colour map named ``scheme``.
     """
     import matplotlib
 

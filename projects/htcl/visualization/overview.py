@@ -1,7 +1,4 @@
-"""The picture of one frame: input images, prediction, ground truth, legend.
-
-Shape letters: N camera, H W image, h w feature map, X Y Z voxel.
-"""
+"""The picture of one frame: input images, prediction, ground truth, legend."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A white page of captioned pictures, laid out in rows.
-
-Shape letters: H W image.
-"""
+"""A white page of captioned pictures (H, W, 3), laid out in rows."""
 
 from __future__ import annotations
 
@@ -81,12 +78,7 @@ def draw_legend(
 ) -> np.ndarray:
     """Draws colour patches with names, column by column, and notes below them, uint8 (H, W, 3).
 
-    Args:
-        names: Name of every entry.
-        palette: RGB colour of every entry, uint8 (K, 3).
-        size: Height and width of the picture.
-        columns: Number of columns.
-        notes: Lines of small type under the entries.
+    ``palette`` is the RGB colour of each of the K names, uint8 (K, 3); ``size`` is (H, W).
     """
     height, width = size
     picture = Image.new("RGB", (width, height), (255, 255, 255))

@@ -1,7 +1,4 @@
-"""What the training sees of one sample, on one page.
-
-Shape letters: N camera, T frame, H W image, h w feature map, X Y Z voxel, P point.
-"""
+"""What the training sees of one sample, on one page: N camera, H W image, h w feature map."""
 
 from __future__ import annotations
 

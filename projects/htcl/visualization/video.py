@@ -1,7 +1,4 @@
-"""Pictures of a sequence as a video.
-
-Shape letters: H W image.
-"""
+"""Pictures (H, W, 3) of a sequence as a video."""
 
 from __future__ import annotations
 
@@ -25,10 +22,8 @@ GIF_WIDTH = 1000
 def write_video(pictures: Iterable[np.ndarray], path: str | Path, fps: float = 5.0) -> Path:
     """Writes pictures as ``.mp4`` (H.264) or ``.gif``, as the path ends; returns the path.
 
-    Args:
-        pictures: uint8 (H, W, 3), taken one by one; all are fitted into the size of the first.
-        path: File to write.
-        fps: Pictures a second.
+    They are uint8 (H, W, 3), taken one by one; all are fitted into the size of the first. ``fps``
+    is in pictures a second.
 
     Raises:
         InvalidValueError: If the ending is another one, or there is no picture.

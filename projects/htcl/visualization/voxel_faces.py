@@ -1,7 +1,4 @@
-"""Visible faces of a labelled voxel grid.
-
-Shape letters: X Y Z voxel (front, left, up), F face.
-"""
+"""Visible faces (F) of a labelled voxel grid (X front, Y left, Z up)."""
 
 from __future__ import annotations
 
@@ -55,12 +52,9 @@ class VoxelFaces(NamedTuple):
 
 
 def extract_faces(labels: np.ndarray, empty_class: int = 0, ignore_index: int = 255) -> VoxelFaces:
-    """Finds the faces between occupied and empty cells; the outside of the grid counts as empty.
+    """Finds the faces between occupied and empty cells of labels, uint8 (X, Y, Z).
 
-    Args:
-        labels: Grid of labels, uint8 (X, Y, Z).
-        empty_class: Label of free space.
-        ignore_index: Label that is drawn as empty.
+    The outside of the grid and ``ignore_index`` count as empty.
 
     Raises:
         ValueError: If the grid is not three-dimensional.

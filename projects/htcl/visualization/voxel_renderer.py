@@ -80,7 +80,12 @@ class VoxelRenderer:
                 raise ValueError(f"the {name} has shape {shape}, the grid {grid.shape}")
         self._origin = np.asarray(grid.origin, dtype=np.float32)
         self._voxel_size = np.asarray(grid.voxel_size, dtype=np.float32)
-        self._colours = _face_colours(self._faces, palette, in_view)
+        # Lit colours (F, 3) before ambient occlusion.
+        colours = palette.astype(np.float32)[self._faces.labels]
+        unseen = ~in_view[tuple(self._faces.cells.T)]
+        grey = colours[unseen].mean(axis=1, keepdims=True)
+        colours[unseen] = 0.58 * (0.62 * colours[unseen] + 0.38 * grey)
+        self._colours = colours * FACE_LIGHT[self._faces.directions][:, None]
         self._floor_seen = np.asarray(in_view.any(axis=2))
         self._voxel_scene = o3d.t.geometry.RaycastingScene()
         if len(self._faces.cells):
@@ -197,15 +202,6 @@ class VoxelRenderer:
         light = 0.62 + 0.38 * np.abs(normals[:, 2:]) + 0.12 * np.abs(normals[:, 1:2])
         body = np.where((geometry == 1)[:, None], GLASS_COLOUR, CAR_COLOUR) * light
         picture[hit] = np.where((geometry == 0)[:, None], grey[:, None], body)
-
-
-def _face_colours(faces: VoxelFaces, palette: np.ndarray, in_view: np.ndarray) -> np.ndarray:
-    """Returns the lit colour of every face before ambient occlusion, float32 (F, 3)."""
-    colours = palette.astype(np.float32)[faces.labels]
-    unseen = ~in_view[tuple(faces.cells.T)]
-    grey = colours[unseen].mean(axis=1, keepdims=True)
-    colours[unseen] = 0.58 * (0.62 * colours[unseen] + 0.38 * grey)
-    return colours * FACE_LIGHT[faces.directions][:, None]
 
 
 def _box(lower: Any, upper: Any, top_inset: float = 0.0) -> o3d.t.geometry.TriangleMesh:

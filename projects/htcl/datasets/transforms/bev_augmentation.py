@@ -1,7 +1,4 @@
-"""Flip, rotation and scale of the scene in the ground plane.
-
-Shape letters: N camera, P point, X front, Y left, Z up (voxels).
-"""
+"""Flip, rotation and scale in the ground plane: N camera, P point, X front, Y left, Z up."""
 
 from __future__ import annotations
 

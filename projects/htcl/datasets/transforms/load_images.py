@@ -1,7 +1,4 @@
-"""Loads the images of a sample as network images, with their cameras.
-
-Shape letters: N camera, T frame, H W network image.
-"""
+"""Loads network images with their cameras: N camera, T frame, H W network image."""
 
 from __future__ import annotations
 
@@ -19,12 +16,8 @@ from htcl.datasets.transforms.step import Step
 from htcl.errors import InvalidValueError, MissingFileError, check_choice
 from htcl.geometry import PIXEL_RULES, Camera, ImageTransform, PixelRule
 
-_FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
+_NAMES = ("nearest", "bilinear", "bicubic", "lanczos")
+_FILTERS = {name: Image.Resampling[name.upper()] for name in _NAMES}
 
 
 @TRANSFORMS.register_module()

@@ -1,7 +1,4 @@
-"""Loads the lidar scan of the current frame for depth and point supervision.
-
-Shape letters: P point, N camera, H W network image.
-"""
+"""Loads a lidar scan for depth and point supervision: P point, N camera, H W network image."""
 
 from __future__ import annotations
 

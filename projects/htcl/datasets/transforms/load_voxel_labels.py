@@ -1,7 +1,4 @@
-"""Loads the voxel ground truth.
-
-Shape letters: X front, Y left, Z up (voxels).
-"""
+"""Loads the voxel ground truth (X front, Y left, Z up)."""
 
 from __future__ import annotations
 

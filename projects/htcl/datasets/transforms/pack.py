@@ -1,7 +1,4 @@
-"""Turns a loaded sample into what the model takes.
-
-Shape letters: N camera, X Y Z voxel.
-"""
+"""Turns a loaded sample into what the model takes."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from mmengine.structures import BaseDataElement
 
 from htcl.datasets.transforms.step import Step
 
-_IMAGES = ("images", "right", "history", "current")
+IMAGE_KEYS = ("images", "right", "history", "current")
 _CAMERAS = ("cameras", "history_cameras")
 _TENSORS = (
     "focal_baseline", "current_from_history",
@@ -42,13 +39,11 @@ class PackInputs(Step):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Packs one sample."""
         inputs = {key: results[key] for key in _CAMERAS if key in results}
-        for key in _IMAGES:
+        for key in IMAGE_KEYS:
             if key in results:
                 image = torch.from_numpy(np.ascontiguousarray(results[key]))
                 inputs[key] = image.movedim(-1, -3).contiguous()
-        for key in _TENSORS:
-            if key in results:
-                inputs[key] = torch.as_tensor(results[key])
+        inputs |= {key: torch.as_tensor(results[key]) for key in _TENSORS if key in results}
         sample = Det3DDataSample()
         if "voxel_labels" in results:
             labels = torch.from_numpy(np.ascontiguousarray(results["voxel_labels"]))

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
+from htcl.datasets.transforms.pack import IMAGE_KEYS
 from htcl.datasets.transforms.step import Step
 from htcl.errors import InvalidValueError
 
@@ -40,8 +41,6 @@ class PhotometricJitter(Step):
         InvalidValueError: If a range is outside its limits.
     """
 
-    _IMAGE_KEYS = ("images", "right", "history", "current")
-
     def __init__(
         self,
         prob: float = 0.5,
@@ -64,7 +63,7 @@ class PhotometricJitter(Step):
         """Changes the images."""
         if np.random.rand() >= self.prob:
             return results
-        keys = [key for key in self._IMAGE_KEYS if key in results]
+        keys = [key for key in IMAGE_KEYS if key in results]
         total = sum(results[key].sum(dtype=np.float64) for key in keys)
         matrix = colour_map(
             brightness=np.random.uniform(1 - self.brightness, 1 + self.brightness),
