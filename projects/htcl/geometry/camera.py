@@ -6,6 +6,7 @@ H W network image, h w feature map, P point.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,6 +34,8 @@ class Camera:
         augmentation: (*S, 4, 4), reference frame -> reference frame of the augmented scene.
         size: (H, W) of the network image, pixels.
         pixels: Rule of pixel coordinates.
+        fingerprint: Stands for all numbers, so that what was computed from them can be found again
+            without reading them back from a GPU; None if nobody computed it.
     """
 
     intrinsics: Tensor
@@ -41,6 +44,7 @@ class Camera:
     augmentation: Tensor
     size: tuple[int, int]
     pixels: PixelRule = "centres"
+    fingerprint: bytes | None = None
 
     @property
     def shape(self) -> torch.Size:
@@ -54,7 +58,18 @@ class Camera:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Camera:
         """The same on a device."""
-        return self._map(lambda value: value.to(device, non_blocking=non_blocking))
+        moved = self._map(lambda value: value.to(device, non_blocking=non_blocking))
+        return replace(moved, fingerprint=self.fingerprint)
+
+    def pin_memory(self) -> Camera:
+        """The same in memory that a GPU reads directly; a data loader asks for it."""
+        return self._map(Tensor.pin_memory)
+
+    def with_fingerprint(self) -> Camera:
+        """The same, its numbers hashed; to be called while they are on the host."""
+        content = [str((*self.shape, self.size, self.pixels)).encode()]
+        content += [getattr(self, name).double().numpy().tobytes() for name in _TENSORS]
+        return replace(self, fingerprint=hashlib.blake2b(b"".join(content)).digest())
 
     def flatten(self) -> Camera:
         """Makes one leading axis of all."""
@@ -75,7 +90,7 @@ class Camera:
         if len(found) > 1:
             raise ValueError(f"cameras of different image size, pixel rule or number: {found}")
         stacked: Any = {n: torch.stack([getattr(c, n) for c in cameras]) for n in _TENSORS}
-        return replace(cameras[0], **stacked)
+        return replace(cameras[0], **stacked, fingerprint=None)
 
     def project(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Projects points (*S, P, 3) or (P, 3), reference frame (not augmented), metres.
@@ -83,7 +98,7 @@ class Camera:
         Returns network pixels (*S, P, 2) (x, y), meaningless where the depth is not positive, and
         depth (*S, P), metres, both float64.
         """
-        camera_from_reference = torch.linalg.inv(self.reference_from_camera.double())
+        camera_from_reference = _inverse(self.reference_from_camera)
         matrix = self.intrinsics.double() @ camera_from_reference
         projected = points.double() @ matrix[..., :3, :3].mT + matrix[..., None, :3, 3]
         depth = projected[..., 2]
@@ -110,10 +125,10 @@ class Camera:
         """
         intrinsics = self.intrinsics.double()
         augmented_from_camera = self.augmented_from_camera
-        camera_from_ray = torch.linalg.inv(intrinsics[..., :3, :3])
+        camera_from_ray = _inverse(intrinsics[..., :3, :3])
         augmented_from_ray = augmented_from_camera[..., :3, :3] @ camera_from_ray
         # One affine map of (column * depth, row * depth, depth) does the whole chain.
-        linear = augmented_from_ray @ torch.linalg.inv(self.image_transform.double())
+        linear = augmented_from_ray @ _inverse(self.image_transform)
         offset = augmented_from_camera[..., :3, 3] - (
             augmented_from_ray @ intrinsics[..., :3, 3:4]
         ).squeeze(-1)
@@ -130,12 +145,19 @@ class Camera:
         """
         scale_y, scale_x = (n / pixels for n, pixels in zip(map_size, self.size, strict=True))
         # Cells are the middles of their blocks whatever the rule of the image's own pixels.
-        shifts = [resize_shift(scale, "centres") for scale in (scale_x, scale_y)]
-        rows = [[scale_x, 0, shifts[0]], [0, scale_y, shifts[1]], [0, 0, 1]]
-        cell_from_pixel = torch.tensor(rows, dtype=torch.float64, device=self.intrinsics.device)
+        transform = self.image_transform.double().clone()
+        for row, scale in enumerate((scale_x, scale_y)):
+            transform[..., row, :] *= scale
+            transform[..., row, :] += resize_shift(scale, "centres") * transform[..., 2, :]
         matrix = self.intrinsics.double().clone()
-        matrix[..., :3, :] = cell_from_pixel @ self.image_transform.double() @ matrix[..., :3, :]
+        matrix[..., :3, :] = transform @ matrix[..., :3, :]
         return matrix
 
     def _map(self, function: Any) -> Camera:
-        return replace(self, **{name: function(getattr(self, name)) for name in _TENSORS})
+        changed: Any = {name: function(getattr(self, name)) for name in _TENSORS}
+        return replace(self, **changed, fingerprint=None)
+
+
+def _inverse(matrix: Tensor) -> Tensor:
+    """In float64; unlike ``inv`` it does not wait for a GPU to report a singular matrix."""
+    return torch.linalg.inv_ex(matrix.double()).inverse

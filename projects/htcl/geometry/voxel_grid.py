@@ -112,7 +112,9 @@ class VoxelGrid:
     def to_voxels(self, points: _Points) -> _Points:
         """Turns points (..., 3) in metres into voxel coordinates, in the points' precision."""
         if isinstance(points, Tensor):
-            return (points - points.new_tensor(self.origin)) / points.new_tensor(self.voxel_size)
+            # Axis by axis: a tensor of the three numbers would have to be copied to the device.
+            axes = zip(points.unbind(-1), self.origin, self.voxel_size, strict=True)
+            return torch.stack([(axis - low) / edge for axis, low, edge in axes], dim=-1)
         dtype = points.dtype if points.dtype.kind == "f" else np.dtype(np.float64)
         return (points - np.asarray(self.origin, dtype)) / np.asarray(self.voxel_size, dtype)
 

@@ -51,14 +51,16 @@ class _SumByClass(torch.autograd.Function):
         on_target = _at_target(log_probs, target, ignore_index)
         prob_on_target = on_target.exp()
         sums: list[Tensor] = []
+        counts: list[Tensor] = []
         classes = log_probs.shape[1]
         for c in range(classes):
             is_class = target == c
             sums.append(log_probs[:, c].exp().mul_(scored).sum())
             sums += [torch.where(is_class, x, 0).sum() for x in (prob_on_target, on_target)]
+            # Not by bincount, which on a GPU waits for the largest label.
+            counts.append(is_class.sum() * (c != ignore_index))
         predicted, matched, log_matched = torch.stack(sums).double().view(-1, 3).unbind(1)
-        labels = _labels(target, ignore_index, classes).flatten()
-        count = torch.bincount(labels, minlength=classes + 1)[:classes].double()
+        count = torch.stack(counts).double()
         ctx.save_for_backward(log_probs, target)
         ctx.ignore_index = ignore_index
         ctx.mark_non_differentiable(count)

@@ -92,9 +92,10 @@ class DepthSupervision(Loss):
             )
         target = self.target(depth_map, (rows, columns))
         labelled = target >= 0
+        one_hot = target[:, None] == torch.arange(bins, device=target.device).view(-1, 1, 1)
         # Cross entropy of probabilities is not allowed under autocast, and needs float32's range.
         with torch.autocast(prob.device.type, enabled=False):
-            labelled_prob = prob.float().permute(0, 2, 3, 1)[labelled]
-            one_hot = F.one_hot(target[labelled], self.depth_bins.num).to(labelled_prob.dtype)
-            loss = F.binary_cross_entropy(labelled_prob, one_hot, reduction="sum")
-            return loss / max(1, len(labelled_prob))
+            entropy = F.binary_cross_entropy(
+                prob.float(), one_hot.float(), labelled[:, None].float(), reduction="sum"
+            )
+            return entropy / labelled.sum().clamp_min(1)

@@ -55,6 +55,8 @@ class _Recomputing(nn.Module):
             return super().forward(*args, **kwargs)
         # A plain checkpoint moves the running statistics of every batch norm twice a step.
         kwargs |= {"context_fn": lambda: (nullcontext(), _frozen_statistics(self))}
+        # Reading a GPU's random state waits for the GPU.
+        kwargs["preserve_rng_state"] = any(map(_is_random, self.modules()))
         return checkpoint(super().forward, *args, use_reentrant=False, **kwargs)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -71,6 +73,12 @@ def _recomputing(own: type[nn.Module]) -> type[nn.Module]:
 def _restore(own: type[nn.Module]) -> nn.Module:
     cls = _recomputing(own)
     return cls.__new__(cls)
+
+
+def _is_random(module: nn.Module) -> bool:
+    """Whether a module draws random numbers: by its class's name, dropout of any library."""
+    rate = getattr(module, "p", getattr(module, "drop_prob", None))
+    return "Drop" in type(module).__name__ and rate != 0
 
 
 def _matches(name: str, pattern: str) -> bool:

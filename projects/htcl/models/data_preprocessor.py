@@ -28,14 +28,15 @@ class OccupancyDataPreprocessor(BaseDataPreprocessor):
     Args:
         mean: Per-channel mean of the RGB images, in grey values 0..255.
         std: Per-channel standard deviation, in grey values.
-        non_blocking: Copy to the device without waiting.
+        non_blocking: Copy to the device without waiting; only what the loader pinned comes along
+            with the computation.
     """
 
     def __init__(
         self,
         mean: Sequence[float] = (123.675, 116.28, 103.53),
         std: Sequence[float] = (58.395, 57.12, 57.375),
-        non_blocking: bool = False,
+        non_blocking: bool = True,
     ) -> None:
         super().__init__(non_blocking=non_blocking)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
@@ -58,7 +59,8 @@ class OccupancyDataPreprocessor(BaseDataPreprocessor):
             if key in RAGGED_KEYS:
                 batch[key] = list(values)
             elif isinstance(values[0], Camera):
-                batch[key] = Camera.stack(values).to(self.device, self._non_blocking)
+                cameras = Camera.stack(values).with_fingerprint()
+                batch[key] = cameras.to(self.device, self._non_blocking)
             else:
                 batch[key] = _stack(key, values)
         if "history" in batch:

@@ -34,6 +34,7 @@ from htcl.models.interfaces import (
     SceneFeatures,
     required_inputs,
 )
+from htcl.models.normalization import exchange_norms
 from htcl.ops import trilinear_resample
 
 Config = Mapping[str, Any]
@@ -138,6 +139,7 @@ class HTCL(Base3DSegmentor):
         self.auxiliary_weight = auxiliary_weight
         self.label_stride = label_stride
         self.training_observers: list[Callable[[VoxelPrediction], None]] = []
+        exchange_norms(self)
         absent = {name for name, part in vars(self).items() if part is None}
         checkpoint_modules(self, [p for p in checkpointing if p.split(".")[0] not in absent])
 
@@ -234,7 +236,8 @@ class HTCL(Base3DSegmentor):
         metres) and, with an affinity, its mean ``temporal_affinity``, both float32 (N, h, w).
         """
         features = self.extract_feat(batch_inputs)
-        semantics = self._logits(features).argmax(dim=1).to(torch.uint8)
+        # On a CPU max finds the class several times faster than argmax.
+        semantics = self._logits(features).max(dim=1).indices.to(torch.uint8)
         cameras = batch_inputs["cameras"].shape
         depth = self.view_transformer.best_depth(features.depth.prob).unflatten(0, cameras)
         affinity = None if features.history is None else features.history.affinity

@@ -87,27 +87,94 @@ class _PlaneVolume(torch.autograd.Function):
     def forward(
         ctx: Any, left: Tensor, right: Tensor, disparity: Tensor, num_disparities: int
     ) -> Tensor:
+        on_cpu = left.device.type == "cpu"
+        ctx.shifts = (_Slices if on_cpu else _Gathers)(disparity, num_disparities, left.shape[3])
+        return ctx.shifts.volume(left, right)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        left, right = ctx.shifts.transposed(grad)
+        return left, right, None, None
+
+
+class _Slices:
+    """Shifts as slices, added one by one: needs the disparities on the host; for a CPU."""
+
+    def __init__(self, disparity: Tensor, num_disparities: int, width: int) -> None:
+        self.width = width
+        self.planes = disparity.shape[1]
+        self.taps = list(_taps(disparity, min(num_disparities, width)))
+
+    def volume(self, left: Tensor, right: Tensor) -> Tensor:
+        """Features (B, C, h, w) of both views -> (B, 2 C, P, h, w)."""
         batch, channels, height, width = left.shape
-        ctx.taps = list(_taps(disparity, min(num_disparities, width)))
-        ctx.channels = channels
-        volume = left.new_zeros(batch, 2 * channels, disparity.shape[1], height, width)
-        for sample, plane, shift, weight in ctx.taps:
+        volume = left.new_zeros(batch, 2 * channels, self.planes, height, width)
+        for sample, plane, shift, weight in self.taps:
             target = volume[sample, :, plane, :, shift:]
             target[:channels].add_(left[sample, ..., shift:], alpha=weight)
             target[channels:].add_(right[sample, ..., : width - shift], alpha=weight)
         return volume
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        batch, _, _, height, width = grad.shape
-        left = grad.new_zeros(batch, ctx.channels, height, width)
+    def transposed(self, grad: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradient (B, 2 C, P, h, w) of the volume -> those of the two views."""
+        batch, channels, _, height, width = grad.shape
+        channels //= 2
+        left = grad.new_zeros(batch, channels, height, width)
         right = torch.zeros_like(left)
-        for sample, plane, shift, weight in ctx.taps:
+        for sample, plane, shift, weight in self.taps:
             source = grad[sample, :, plane, :, shift:]
-            left[sample, ..., shift:].add_(source[: ctx.channels], alpha=weight)
-            right[sample, ..., : width - shift].add_(source[ctx.channels :], alpha=weight)
-        return left, right, None, None
+            left[sample, ..., shift:].add_(source[:channels], alpha=weight)
+            right[sample, ..., : width - shift].add_(source[channels:], alpha=weight)
+        return left, right
+
+
+class _Gathers:
+    """The same for a GPU: all planes in a few kernels, the disparities stay on the device."""
+
+    def __init__(self, disparity: Tensor, num_disparities: int, width: int) -> None:
+        below = disparity.floor()
+        fraction = disparity - below
+        limit = min(num_disparities, width)
+        columns = torch.arange(width, device=disparity.device)
+        # For each of the two whole disparities beside a plane: (B, P, w) its weight at each column
+        # of the left view, 0 where the right one ends, and the column of the right view.
+        self.weights: list[Tensor] = []
+        self.sources: list[Tensor] = []
+        # And the other way: the column of the left view that a column of the right one goes to.
+        self.back_weights: list[Tensor] = []
+        self.targets: list[Tensor] = []
+        for shift, weight in ((below, 1 - fraction), (below + 1, fraction)):
+            weight = torch.where((shift >= 0) & (shift < limit), weight, 0.0)
+            moved = shift.clamp(-1, width).long()[..., None]
+            self.weights.append(torch.where(columns >= moved, weight[..., None], 0.0))
+            self.sources.append((columns - moved).clamp(0, width - 1))
+            self.back_weights.append(torch.where(columns + moved < width, weight[..., None], 0.0))
+            self.targets.append((columns + moved).clamp(0, width - 1))
+
+    def volume(self, left: Tensor, right: Tensor) -> Tensor:
+        """As :meth:`_Slices.volume`."""
+        weights = [_to_volume(weight, left.dtype) for weight in self.weights]
+        views = [left[:, :, None] * (weights[0] + weights[1])]
+        parts = [
+            torch.take_along_dim(right[:, :, None], _to_volume(source), 4) for source in self.sources
+        ]
+        views.append(parts[0].mul_(weights[0]).addcmul_(parts[1], weights[1]))
+        return torch.cat(views, dim=1)
+
+    def transposed(self, grad: Tensor) -> tuple[Tensor, Tensor]:
+        """As :meth:`_Slices.transposed`."""
+        left, right = grad.chunk(2, dim=1)
+        weights = [_to_volume(weight, grad.dtype) for weight in self.weights]
+        back = [_to_volume(weight, grad.dtype) for weight in self.back_weights]
+        parts = [torch.take_along_dim(right, _to_volume(target), 4) for target in self.targets]
+        moved = parts[0].mul_(back[0]).addcmul_(parts[1], back[1])
+        return (left * (weights[0] + weights[1])).sum(dim=2), moved.sum(dim=2)
+
+
+def _to_volume(planes: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """(B, P, w) beside volumes: (B, 1, P, 1, w)."""
+    return planes[:, None, :, None].to(planes.dtype if dtype is None else dtype)
 
 
 def _taps(disparity: Tensor, limit: int) -> Iterator[tuple[int, int, int, float]]:

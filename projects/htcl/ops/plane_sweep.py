@@ -25,9 +25,10 @@ def released_intrinsics(intrinsics: Tensor, map_size: tuple[int, int]) -> Tensor
     """
     height, width = map_size
     # The product is rounded to float32 before it is widened, as the released network does.
-    intrinsics = intrinsics.float()
-    scale = intrinsics.new_tensor([width, height, 1, 1])
-    return (intrinsics * scale[:, None]).double()
+    scaled = intrinsics.float().clone()
+    scaled[..., 0, :] *= width
+    scaled[..., 1, :] *= height
+    return scaled.double()
 
 
 def sweep_projection(
@@ -45,7 +46,8 @@ def sweep_projection(
             fourth column (the offset of the left colour camera from camera 0) out of the way back
             from the cell to the point, though not out of the projection.
     """
-    inverse = torch.linalg.inv(intrinsics)
+    # Unlike `inv`, this does not wait for a GPU to report a singular matrix.
+    inverse = torch.linalg.inv_ex(intrinsics).inverse
     if not unproject_offset:
         inverse[:, :3, 3] = 0
     # In double precision: the released intrinsics cancel to few float32 digits.
@@ -77,9 +79,9 @@ def sweep_grid(
     rays = (projection[..., :3, :3] @ cells)[:, :, None]
     points = rays * depths.view(-1, 1, 1) + projection[..., None, :3, 3:]
     depth = points[..., 2, :]
-    xy = points[..., :2, :] / (depth + 1e-7)[..., None, :]
-    last = xy.new_tensor([max(width - 1, 1), max(height - 1, 1)])
-    grid = 2 * (xy / last[:, None] - 0.5)
+    x, y = (points[..., :2, :] / (depth + 1e-7)[..., None, :]).unbind(dim=-2)
+    grid = torch.stack([x / max(width - 1, 1), y / max(height - 1, 1)], dim=-2)
+    grid = 2 * (grid - 0.5)
     if behind == "discard":
         grid = grid.masked_fill((depth <= 0)[..., None, :], 3.0)
     # 3 is out of view on every map of two cells or more; far larger numbers overflow integers.

@@ -35,9 +35,11 @@ class SplatIndex:
 
     Attributes:
         voxel_of_cell: (B, N, D, h, w) int64, voxel number in the sample's grid, -1 = dropped.
-        cells: (K,) int64, flat numbers (over M, D, h, w) of the kept cells, ordered by voxel.
+        cells: (K,) int64, flat numbers (over M, D, h, w) of the kept cells, ordered by voxel; then,
+            in an index of fixed size, those of the dropped ones.
         pixels: (K,) int64, flat numbers (over M, h, w) of the pixels of ``cells``.
-        starts: (B*X*Y*Z + 1,) int64; ``cells[starts[v]:starts[v + 1]]`` fall into voxel ``v``.
+        starts: (V + 1,) int64; ``cells[starts[v]:starts[v + 1]]`` fall into voxel ``v``. In an
+            index of fixed size, a place for each pixel's dropped cells follows the B*X*Y*Z voxels.
         grid_shape: (X, Y, Z).
     """
 
@@ -57,25 +59,45 @@ class SplatIndex:
             )
 
 
-def build_splat_index(voxel_of_cell: Tensor, grid_shape: tuple[int, int, int]) -> SplatIndex:
+    def by_sample(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """A row for each place of ``starts`` -> B tensors of the rows of a sample's voxels."""
+        batch = len(self.voxel_of_cell)
+        return rows[: batch * math.prod(self.grid_shape)].chunk(batch)
+
+
+def build_splat_index(
+    voxel_of_cell: Tensor, grid_shape: tuple[int, int, int], fixed_size: bool | None = None
+) -> SplatIndex:
     """Orders frustum cells by the voxel of a grid (X, Y, Z) that they fall into.
 
-    Their C-order voxel numbers are ``voxel_of_cell`` (B, N, D, h, w) int64, negative = dropped.
+    Args:
+        voxel_of_cell: C-order voxel numbers (B, N, D, h, w) int64, negative = dropped.
+        grid_shape: (X, Y, Z).
+        fixed_size: Keep the dropped cells, to be summed where nobody looks, so that no size depends
+            on values, for which a GPU would have to be waited for. None: not on a CPU.
     """
-    batch, _, depths, height, width = voxel_of_cell.shape
-    num_voxels = math.prod(grid_shape)
-    per_sample = voxel_of_cell.reshape(batch, -1)
-    offsets = torch.arange(batch, device=per_sample.device)[:, None] * num_voxels
-    voxels = torch.where(per_sample >= 0, per_sample + offsets, -1).flatten()
-
-    cells = (voxels >= 0).nonzero().squeeze(1)
+    if fixed_size is None:
+        fixed_size = voxel_of_cell.device.type != "cpu"
+    batch, cameras, depths, height, width = voxel_of_cell.shape
+    num_voxels = batch * math.prod(grid_shape)
+    device, pixels_of_map = voxel_of_cell.device, height * width
+    # Dropped cells go behind the grid, to a place for each pixel, so that no sum is a long one.
+    num_dumps = batch * cameras * pixels_of_map
+    dumps = num_voxels + torch.arange(num_dumps, device=device)
+    samples = torch.arange(batch, device=device).view(-1, 1, 1, 1, 1) * math.prod(grid_shape)
+    voxels = torch.where(
+        voxel_of_cell >= 0,
+        voxel_of_cell + samples,
+        dumps.view(batch, cameras, 1, height, width),
+    )
     # A stable order fixes the order of the summands, and with it the rounding of the sums.
-    sorted_voxels, order = voxels[cells].sort(stable=True)
-    cells = cells[order]
-    image = torch.div(cells, depths * height * width, rounding_mode="floor")
-    pixels = image * (height * width) + cells % (height * width)
-    borders = torch.arange(batch * num_voxels + 1, device=cells.device)
-    starts = torch.searchsorted(sorted_voxels, borders)
+    sorted_voxels, cells = voxels.flatten().sort(stable=True)
+    places = num_voxels + num_dumps if fixed_size else num_voxels
+    starts = torch.searchsorted(sorted_voxels, torch.arange(places + 1, device=device))
+    if not fixed_size:
+        cells = cells[: starts[-1]]
+    image = torch.div(cells, depths * pixels_of_map, rounding_mode="floor")
+    pixels = image * pixels_of_map + cells % pixels_of_map
     return SplatIndex(voxel_of_cell, cells, pixels, starts, grid_shape)
 
 
@@ -103,7 +125,7 @@ def lift_splat(depth_prob: Tensor, context: Tensor, index: SplatIndex) -> Tensor
         include_last_offset=True,
     )
     # Transposing plain matrices is an order of magnitude faster than permuting five axes.
-    grids = [rows.t().contiguous() for rows in voxels.chunk(len(index.voxel_of_cell))]
+    grids = [rows.t().contiguous() for rows in index.by_sample(voxels)]
     grid = grids[0][None] if len(grids) == 1 else torch.stack(grids)
     return grid.reshape(-1, channels, *index.grid_shape)
 
@@ -137,7 +159,7 @@ class _PoolCells(torch.autograd.Function):
             voxels = F.embedding_bag(
                 index.cells, rows, index.starts, mode="sum", include_last_offset=True
             )
-            for target, sums in zip(out, voxels.chunk(batch), strict=True):
+            for target, sums in zip(out, index.by_sample(voxels), strict=True):
                 target[part].copy_(sums.t())
         return out.reshape(batch, channels, *index.grid_shape)
 

@@ -38,7 +38,7 @@ def inverse_motion(axis_angle: Tensor, translation: Tensor) -> Tensor:
     """
     rotation = rotation_from_axis_angle(axis_angle).transpose(1, 2)
     top = torch.cat([rotation, -rotation @ translation[:, :, None]], dim=2)
-    bottom = top.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(len(top), 1, 4)
+    bottom = torch.eye(4, dtype=top.dtype, device=top.device)[3:].expand(len(top), 1, 4)
     return torch.cat([top, bottom], dim=1)
 
 

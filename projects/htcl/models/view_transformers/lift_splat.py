@@ -52,10 +52,24 @@ class LiftSplat(BaseModule):
         self.grid = build_specification(specification).grid.resized(voxel_size)
         self.depth_bins = DepthBins.build(depth_bins)
         self.index_rounding = index_rounding
+        self._last: tuple[Any, SplatIndex] | None = None
 
     @torch.no_grad()
     def index(self, cameras: Camera, map_size: tuple[int, int]) -> SplatIndex:
-        """The voxel of every cell of the frusta of cameras (B, N) with maps (h, w)."""
+        """The voxel of every cell of the frusta of cameras (B, N) with maps (h, w).
+
+        Predictions keep the last one, which serves as long as the cameras' fingerprint is the same.
+        """
+        if self.training or cameras.fingerprint is None:
+            return self._index(cameras, map_size)
+        # What inference mode made cannot be used outside of it.
+        inference = torch.is_inference_mode_enabled()
+        key = (cameras.fingerprint, map_size, cameras.intrinsics.device, inference)
+        if self._last is None or self._last[0] != key:
+            self._last = key, self._index(cameras, map_size)
+        return self._last[1]
+
+    def _index(self, cameras: Camera, map_size: tuple[int, int]) -> SplatIndex:
         depths = self.depth_bins.values(cameras.intrinsics.device, torch.float64)
         points = cameras.unproject(map_size, depths)
         return build_splat_index(self.grid.flat_index(points, self.index_rounding), self.grid.shape)
@@ -70,4 +84,4 @@ class LiftSplat(BaseModule):
 
     def best_depth(self, depth_prob: Tensor) -> Tensor:
         """Depth of the most probable bin of (M, D, h, w), (M, h, w) in metres."""
-        return self.depth_bins.values(depth_prob.device)[depth_prob.argmax(dim=1)]
+        return self.depth_bins.values(depth_prob.device)[depth_prob.max(dim=1).indices]

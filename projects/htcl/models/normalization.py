@@ -1,0 +1,95 @@
+"""Norm layers of a network by device and mode: exchanged, or folded into convolutions."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from htcl.ops.normalization import batch_norm_scale_shift, group_norm, scale_shift
+
+
+class GroupNorm(nn.GroupNorm):
+    """torch's layer by :func:`~htcl.ops.normalization.group_norm`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalises (B, C, ...)."""
+        return group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+
+class _FixedBatchNorm:
+    """Goes in front of a batch norm's class: scale and shift where the statistics are fixed.
+
+    PyTorch's GPU kernel for this case is slow on 16-bit input with float32 statistics.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        norm = cast(Any, self)
+        if norm.training or norm.running_mean is None or input.device.type == "cpu":
+            return super().forward(input)  # type: ignore[misc]
+        return scale_shift(
+            input,
+            *batch_norm_scale_shift(
+                norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.eps
+            ),
+        )
+
+
+class BatchNorm1d(_FixedBatchNorm, nn.BatchNorm1d):
+    """torch's layer, fast in evaluation mode."""
+
+
+class BatchNorm2d(_FixedBatchNorm, nn.BatchNorm2d):
+    """torch's layer, fast in evaluation mode."""
+
+
+class BatchNorm3d(_FixedBatchNorm, nn.BatchNorm3d):
+    """torch's layer, fast in evaluation mode."""
+
+
+_EXCHANGED: dict[type[nn.Module], type[nn.Module]] = {
+    nn.GroupNorm: GroupNorm,
+    nn.BatchNorm1d: BatchNorm1d,
+    nn.BatchNorm2d: BatchNorm2d,
+    nn.BatchNorm3d: BatchNorm3d,
+}
+
+
+def exchange_norms(model: nn.Module) -> None:
+    """Gives every norm layer of torch's own classes the class of this module, in place.
+
+    Formulas, names of weights and ``isinstance`` stay as they are.
+    """
+    for module in model.modules():
+        module.__class__ = _EXCHANGED.get(type(module), type(module))
+
+
+def fold_batch_norms(model: nn.Module) -> nn.Module:
+    """Folds each batch norm into the convolution before it, in place, and returns the model.
+
+    With the scale s and shift t of a batch norm in evaluation mode, ``s conv(x) + t`` is one
+    convolution of weight ``s W`` and bias ``s b + t``, equal to rounding. A module's batch norm
+    belongs to the convolution that its module registered just before it, as all blocks of mmcv,
+    mmdet and this project do. The folded model is for predictions alone: its state dict has no
+    batch norms, so load weights before.
+
+    Raises:
+        ValueError: If the model is in training mode.
+    """
+    if model.training:
+        raise ValueError("batch norms can be folded in evaluation mode alone: call eval() first")
+    for module in list(model.modules()):
+        previous, conv = "", None
+        for name, child in list(module.named_children()):
+            if isinstance(child, _BatchNorm) and conv is not None:
+                if child.num_features == conv.out_channels and child.track_running_stats:
+                    transposed = isinstance(conv, _ConvTransposeNd)
+                    setattr(module, previous, fuse_conv_bn_eval(conv, child, transposed))
+                    setattr(module, name, nn.Identity())
+                conv = None
+            else:
+                previous, conv = name, child if isinstance(child, _ConvNd) else None
+    return model
