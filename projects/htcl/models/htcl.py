@@ -224,7 +224,7 @@ class HTCL(Base3DSegmentor):
     def predict_at_labels(self, voxel: Tensor, target: Tensor) -> VoxelPrediction:
         """Logits of voxels (B, C, X, Y, Z) at labels (B, X', Y', Z'), each or each n-th of them."""
         size, stride = target.shape[1:], self.label_stride
-        start = torch.randint(stride, (3,)).tolist()
+        start = torch.randint(stride, (3,)).tolist() if stride > 1 else [0, 0, 0]
         target = target[(slice(None), *(slice(first, None, stride) for first in start))]
         logits = trilinear_resample(self.head(voxel), size, start, stride)
         return VoxelPrediction(logits, target, self.specification.ignore_index)

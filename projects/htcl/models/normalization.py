@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from htcl.ops.device import suits_gpu
 from htcl.ops.normalization import batch_norm_scale_shift, group_norm, scale_shift
 
 
@@ -28,7 +29,7 @@ class _FixedBatchNorm:
 
     def forward(self, input: Tensor) -> Tensor:
         norm = cast(Any, self)
-        if norm.training or norm.running_mean is None or input.device.type == "cpu":
+        if norm.training or norm.running_mean is None or not suits_gpu(input):
             return super().forward(input)  # type: ignore[misc]
         return scale_shift(
             input,

@@ -1,6 +1,7 @@
 """Numerics in plain torch; they know nothing of the framework above them."""
 
 from htcl.ops.cost_volume import VolumeSampling, plane_cost_volume
+from htcl.ops.device import gpu_operators, suits_gpu
 from htcl.ops.plane_sweep import Behind, released_intrinsics, sweep_grid, sweep_projection, warp
 from htcl.ops.resample import trilinear_resample
 from htcl.ops.splat import SplatIndex, build_splat_index, lift_splat, pool_cells
@@ -10,10 +11,12 @@ __all__ = [
     "SplatIndex",
     "VolumeSampling",
     "build_splat_index",
+    "gpu_operators",
     "lift_splat",
     "plane_cost_volume",
     "pool_cells",
     "released_intrinsics",
+    "suits_gpu",
     "sweep_grid",
     "sweep_projection",
     "trilinear_resample",

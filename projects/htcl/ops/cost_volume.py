@@ -22,6 +22,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from htcl.ops.device import suits_gpu
+
 VolumeSampling = Literal["exact", "released"]
 
 
@@ -87,8 +89,8 @@ class _PlaneVolume(torch.autograd.Function):
     def forward(
         ctx: Any, left: Tensor, right: Tensor, disparity: Tensor, num_disparities: int
     ) -> Tensor:
-        on_cpu = left.device.type == "cpu"
-        ctx.shifts = (_Slices if on_cpu else _Gathers)(disparity, num_disparities, left.shape[3])
+        shifts = _Gathers if suits_gpu(left) else _Slices
+        ctx.shifts = shifts(disparity, num_disparities, left.shape[3])
         return ctx.shifts.volume(left, right)
 
     @staticmethod
@@ -144,21 +146,21 @@ class _Gathers:
         # And the other way: the column of the left view that a column of the right one goes to.
         self.back_weights: list[Tensor] = []
         self.targets: list[Tensor] = []
-        for shift, weight in ((below, 1 - fraction), (below + 1, fraction)):
-            weight = torch.where((shift >= 0) & (shift < limit), weight, 0.0)
+        for shift, share in ((below, 1 - fraction), (below + 1, fraction)):
+            known = (shift >= 0) & (shift < limit)
+            weight = torch.where(known, share, 0.0)[..., None]
             moved = shift.clamp(-1, width).long()[..., None]
-            self.weights.append(torch.where(columns >= moved, weight[..., None], 0.0))
+            self.weights.append(torch.where(columns >= moved, weight, 0.0))
             self.sources.append((columns - moved).clamp(0, width - 1))
-            self.back_weights.append(torch.where(columns + moved < width, weight[..., None], 0.0))
+            self.back_weights.append(torch.where(columns + moved < width, weight, 0.0))
             self.targets.append((columns + moved).clamp(0, width - 1))
 
     def volume(self, left: Tensor, right: Tensor) -> Tensor:
         """As :meth:`_Slices.volume`."""
         weights = [_to_volume(weight, left.dtype) for weight in self.weights]
         views = [left[:, :, None] * (weights[0] + weights[1])]
-        parts = [
-            torch.take_along_dim(right[:, :, None], _to_volume(source), 4) for source in self.sources
-        ]
+        planes = right[:, :, None]
+        parts = [torch.take_along_dim(planes, _to_volume(source), 4) for source in self.sources]
         views.append(parts[0].mul_(weights[0]).addcmul_(parts[1], weights[1]))
         return torch.cat(views, dim=1)
 

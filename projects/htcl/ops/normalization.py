@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from htcl.ops.device import suits_gpu
+
 
 def group_norm(
     x: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor | None, eps: float
@@ -30,15 +32,8 @@ def group_norm(
 
     16-bit input gives 16-bit output, also under autocast; sums are float32 at least.
     """
-    if x.device.type == "cpu":
+    if not suits_gpu(x):
         return F.group_norm(x, num_groups, weight, bias, eps)
-    return grouped_rows_norm(x, num_groups, weight, bias, eps)
-
-
-def grouped_rows_norm(
-    x: Tensor, num_groups: int, weight: Tensor | None, bias: Tensor | None, eps: float
-) -> Tensor:
-    """:func:`group_norm` as it is computed on a GPU, on any device."""
     channels = x.shape[1]
     weight = x.new_ones(channels) if weight is None else weight
     bias = x.new_zeros(channels) if bias is None else bias
@@ -79,8 +74,7 @@ class _GroupNorm(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, num_groups: int, weight: Tensor, bias: Tensor, eps: float
     ) -> Tensor:
-        batch, channels = x.shape[:2]
-        rows = x.view(batch, num_groups, -1)
+        rows = x.view(len(x), num_groups, -1)
         if x.dtype in (torch.float16, torch.bfloat16):
             # var_mean would round the statistics to 16 bits. Sums of squares lose digits where
             # the mean exceeds the deviation a thousandfold; such 16-bit values have none to lose.

@@ -25,6 +25,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from htcl.ops.device import suits_gpu
+
 # Channels that one pass of `pool_cells` copies to channels-last; bounds its scratch memory.
 POOL_CHANNELS = 16
 
@@ -58,26 +60,20 @@ class SplatIndex:
                 f"{own}; check image size and depth bins"
             )
 
-
     def by_sample(self, rows: Tensor) -> tuple[Tensor, ...]:
         """A row for each place of ``starts`` -> B tensors of the rows of a sample's voxels."""
         batch = len(self.voxel_of_cell)
         return rows[: batch * math.prod(self.grid_shape)].chunk(batch)
 
 
-def build_splat_index(
-    voxel_of_cell: Tensor, grid_shape: tuple[int, int, int], fixed_size: bool | None = None
-) -> SplatIndex:
+def build_splat_index(voxel_of_cell: Tensor, grid_shape: tuple[int, int, int]) -> SplatIndex:
     """Orders frustum cells by the voxel of a grid (X, Y, Z) that they fall into.
 
-    Args:
-        voxel_of_cell: C-order voxel numbers (B, N, D, h, w) int64, negative = dropped.
-        grid_shape: (X, Y, Z).
-        fixed_size: Keep the dropped cells, to be summed where nobody looks, so that no size depends
-            on values, for which a GPU would have to be waited for. None: not on a CPU.
+    Their C-order voxel numbers are ``voxel_of_cell`` (B, N, D, h, w) int64, negative = dropped. On
+    a GPU the dropped ones stay, to be summed where nobody looks: their number would have to be
+    waited for.
     """
-    if fixed_size is None:
-        fixed_size = voxel_of_cell.device.type != "cpu"
+    fixed_size = suits_gpu(voxel_of_cell)
     batch, cameras, depths, height, width = voxel_of_cell.shape
     num_voxels = batch * math.prod(grid_shape)
     device, pixels_of_map = voxel_of_cell.device, height * width

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import deform_conv2d
 
+from htcl.ops.device import suits_gpu
+
 
 class DeformableConv3d(nn.Conv3d):
     """Size-preserving 3D convolution with learned offsets along H and W.
@@ -49,7 +51,7 @@ class DeformableConv3d(nn.Conv3d):
     def sample(self, volume: Tensor, offsets: Tensor) -> Tensor:
         """The convolution with offsets (B,2*k^3,D,H,W) in cells; (B,O,D,H,W), in float32."""
         with torch.autocast(volume.device.type, enabled=False):
-            sampler = self._sample_on_cpu if volume.device.type == "cpu" else self._sample
+            sampler = self._sample if suits_gpu(volume) else self._sample_on_cpu
             return sampler(volume.float(), offsets.float())
 
     def _sample(self, volume: Tensor, offsets: Tensor) -> Tensor:
