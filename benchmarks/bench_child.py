@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -100,6 +100,8 @@ def _measure_network(spec: dict[str, Any]) -> dict[str, Any]:
     cfg = load(spec)
     libraries = held_bytes(device)
     model = build_model(cfg, spec["precision"], device).train(training)
+    if not training:
+        fold(model)
     if spec["data"]:
         batch = real_batch(model, cfg, spec["frame"])
     else:
@@ -156,6 +158,14 @@ def build_model(cfg: Any, precision: str, device: torch.device) -> nn.Module:
     torch.manual_seed(0)
     with config_errors(cfg):
         return MODELS.build(cfg.model).to(device)
+
+
+def fold(model: nn.Module) -> None:
+    """Folds batch norms as the tools do that predict; older revisions did not."""
+    with suppress(ImportError):
+        from htcl.models.normalization import fold_batch_norms
+
+        fold_batch_norms(model)
 
 
 def _context(precision: str, device: str) -> AbstractContextManager[Any]:

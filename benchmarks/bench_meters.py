@@ -28,11 +28,17 @@ class OperatorCounter(TorchDispatchMode):
 
     Those of matrix products and convolutions are, as in ``torch.utils.flop_counter``; a
     multiply-add is two. A context; the backward pass counts too.
+
+    Attributes:
+        operators: All that were dispatched.
+        launches: Those of them that give a device work: no views, no empty tensors, no questions.
+        flops: Operations.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.operators = 0
+        self.launches = 0
         self.flops = 0
 
     def __torch_dispatch__(
@@ -41,10 +47,18 @@ class OperatorCounter(TorchDispatchMode):
         """Runs the operator and counts it."""
         result = func(*args, **(kwargs or {}))
         self.operators += 1
+        self.launches += _launches(func)
         formula = flop_registry.get(func._overloadpacket)
         if formula is not None:
             self.flops += formula(*args, **(kwargs or {}), out_val=result)
         return result
+
+
+def _launches(func: Any) -> bool:
+    name = func._opname
+    # This one is a view that its schema does not call so.
+    idle = func.is_view or name == "_unsafe_view" or name.startswith(("empty", "new_empty"))
+    return func.namespace != "prim" and not idle
 
 
 def reset_peak(device: torch.device) -> None:

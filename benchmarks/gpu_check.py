@@ -63,7 +63,7 @@ def work(args: argparse.Namespace) -> int:
 def parity(cfg: Any, args: argparse.Namespace) -> int:
     """Compares logits; returns 1 if too few classes are equal."""
     import torch
-    from bench_child import build_model, logits_of
+    from bench_child import build_model, fold, logits_of
     from bench_inputs import synthetic_batch, to_device
 
     # Trying convolutions takes longer than all that is compared.
@@ -80,6 +80,8 @@ def parity(cfg: Any, args: argparse.Namespace) -> int:
     print("| --- | --- | --- | --- |", flush=True)
     for precision in args.precision:
         model = build_model(cfg, precision, device).eval()
+        # The device's network as it predicts, against the CPU's as it was trained.
+        fold(model)
         found = logits_of(model, batch, precision).cpu().float()
         equal = float((found.argmax(dim=1) == classes).float().mean())
         error = float((found - expected).norm() / norm)
@@ -92,12 +94,13 @@ def parity(cfg: Any, args: argparse.Namespace) -> int:
 def kernels(cfg: Any, precision: str, args: argparse.Namespace) -> str:
     """Profiles a prediction; returns a table of the heaviest kernels (operators on a CPU)."""
     import torch
-    from bench_child import build_model, prediction_step
+    from bench_child import build_model, fold, prediction_step
     from bench_inputs import synthetic_batch, to_device
     from torch.profiler import ProfilerActivity, profile
 
     device = torch.device(args.device)
     model = build_model(cfg, precision, device).eval()
+    fold(model)
     batch = to_device(synthetic_batch(model, cfg, 1, training=False), device)
     step = prediction_step(model, batch, precision)
     cuda = device.type == "cuda"

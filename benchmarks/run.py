@@ -40,7 +40,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from htcl.command_line import add_cfg_options, count, run_tool, tool_parser
+# Each revision sets its own variables; those of this one are not for the others.
+ENVIRONMENT = dict(os.environ)
+
+from htcl.command_line import add_cfg_options, count, run_tool, tool_parser  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -224,9 +227,9 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="htcl_benchmark_") as folder:
         asked, found = Path(folder) / "spec.json", Path(folder) / "result.json"
         asked.write_text(json.dumps(spec))
-        path = [str(Path(spec["tree"]) / "projects"), os.environ.get("PYTHONPATH", "")]
+        path = [str(Path(spec["tree"]) / "projects"), ENVIRONMENT.get("PYTHONPATH", "")]
         environment = {
-            **os.environ,
+            **ENVIRONMENT,
             "PYTHONPATH": os.pathsep.join(filter(None, path)),
             "OMP_NUM_THREADS": str(spec["threads"]),
         }

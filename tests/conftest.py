@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from htcl.datasets.voxel_files import write_voxel_labels, write_voxel_mask
+from htcl.ops import gpu_operators
 
 SEQUENCES = ("00", "08")
 NUM_FRAMES = 12
@@ -23,6 +25,13 @@ IMAGE_SIZE = (38, 124)
 # One tenth of a KITTI camera, and a lidar that looks along its optical axis 0.27 m behind it.
 FOCAL, CENTRE_X, CENTRE_Y, BASELINE = 71.9, 60.7, 18.5, 0.54
 CAMERA_FROM_LIDAR = np.array([[0, -1, 0, 0], [0, 0, -1, -0.08], [1, 0, 0, -0.27]])
+
+
+@pytest.fixture(params=["cpu", "gpu"])
+def operators(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Runs a test with the operators of either device, both on the CPU."""
+    with gpu_operators() if request.param == "gpu" else nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -38,8 +38,9 @@ def test_counts_operators_and_flops_of_both_passes(bench):
     counter = bench("bench_meters").OperatorCounter()
     a, b = torch.ones(2, 3), torch.ones(3, 5)
     with counter:
-        a @ b + 1
-    assert counter.operators == 2
+        (a @ b + 1).view(-1).add_(torch.empty(10))
+    # A view and an empty tensor are no work.
+    assert (counter.operators, counter.launches) == (5, 3)
     assert counter.flops == 2 * 2 * 3 * 5
     net, image = nn.Conv2d(3, 4, 3), torch.ones(1, 3, 8, 8)
     ours, theirs = bench("bench_meters").OperatorCounter(), FlopCounterMode(display=False)

@@ -16,7 +16,7 @@ import argparse
 import sys
 import time
 
-from htcl.command_line import add_cfg_options, count, run_tool, tool_parser
+from htcl.command_line import add_cfg_options, add_precision, count, run_tool, tool_parser
 
 FORMATS = ("npz", "label", "ply", "png")
 
@@ -65,6 +65,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--row-height", type=int, default=340, metavar="PX", help="size of pictures (default: 340)"
     )
     parser.add_argument("--device", help="such as cpu or cuda:0 (default: a GPU if there is one)")
+    add_precision(parser)
     add_cfg_options(parser, "model.temporal=None model.temporal_fusion=None")
     return parser.parse_args(argv)
 
@@ -79,7 +80,11 @@ def run(args: argparse.Namespace) -> None:
     name = args.name or FrameSource(left).title
     out = args.out or f"outputs/infer/{name}_{time.strftime('%Y%m%d_%H%M%S')}"
     inferencer = HTCLInferencer(
-        args.config, args.checkpoint, args.device, cfg_options=args.cfg_options
+        args.config,
+        args.checkpoint,
+        args.device,
+        cfg_options=args.cfg_options,
+        precision=args.precision,
     )
     if right is not None and "right" not in inferencer.clips.inputs:
         print("this model takes the left images alone; --right is not used")

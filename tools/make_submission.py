@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from htcl.command_line import add_cfg_options, run_tool, tool_parser
+from htcl.command_line import add_cfg_options, add_precision, run_tool, tool_parser
 from htcl.errors import InvalidValueError, MissingFileError, listed
 from htcl.files import atomic_write
 
@@ -66,6 +66,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--description", type=Path, metavar="FILE", help="text file to add as description.txt"
     )
     parser.add_argument("--device", help="such as cpu or cuda:0 (default: a GPU if there is one)")
+    add_precision(parser)
     add_cfg_options(parser, "submission_dataloader.num_workers=0")
     args = parser.parse_args(argv)
     if args.check is None and (args.config is None or args.checkpoint is None):
@@ -179,15 +180,16 @@ def predict(args: argparse.Namespace, cfg: Config, todo: set[tuple[str, str]]) -
     from tqdm import tqdm
 
     from htcl.datasets.voxel_files import write_voxel_labels
-    from htcl.engine.runner import load_model
+    from htcl.engine.runner import load_predictor
     from htcl.evaluation.submission import label_path
     from htcl.models.interfaces import required_inputs
 
-    model = load_model(cfg, args.checkpoint, args.device or get_device())
+    device = args.device or get_device()
+    model = load_predictor(cfg, args.checkpoint, device, args.precision)
     loader = build_loader(cfg, todo, required_inputs(model))
     with torch.inference_mode(), tqdm(total=len(todo), desc="frames", unit="frame") as bar:
         for batch in loader:
-            for sample in model.test_step(batch):  # type: ignore[operator]  # a BaseModel
+            for sample in model.test_step(batch):
                 labels = sample.pred_voxels.semantics.cpu().numpy()
                 path = label_path(args.work_dir, sample.sequence, sample.frame)
                 write_voxel_labels(path, sample.specification.raw_from_voxels(labels))

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from htcl.command_line import add_cfg_options, count, run_tool, tool_parser
+from htcl.command_line import add_cfg_options, add_precision, count, run_tool, tool_parser
 
 if TYPE_CHECKING:
     from mmengine.runner import Runner
@@ -40,6 +40,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--max-frames", type=count, metavar="N", help="stop after N frames")
     parser.add_argument("--work-dir", help="logs (default: work_dirs/<folder>/<config>)")
+    add_precision(parser)
     add_cfg_options(parser, "test_dataloader.num_workers=0")
     return parser.parse_args(argv)
 
@@ -65,7 +66,9 @@ def prepare_runner(args: argparse.Namespace) -> Runner:
                 f"{args.config} has no {key}, which --split {args.split} predicts"
             )
         cfg.test_dataloader = cfg[key]
-    return build_runner(cfg, work_dir=args.work_dir, checkpoint=args.checkpoint)
+    return build_runner(
+        cfg, work_dir=args.work_dir, checkpoint=args.checkpoint, precision=args.precision
+    )
 
 
 def save_results(model: Any, loader: Any, out: Path, max_frames: int | None = None) -> int:

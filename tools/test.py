@@ -13,7 +13,7 @@ import json
 import sys
 from pathlib import Path
 
-from htcl.command_line import add_cfg_options, run_tool, tool_parser
+from htcl.command_line import add_cfg_options, add_precision, run_tool, tool_parser
 from htcl.files import atomic_write
 
 
@@ -28,6 +28,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the metrics to FILE")
     parser.add_argument("--eval", help="accepted for the release's commands and ignored")
+    add_precision(parser)
     add_cfg_options(parser, "test_dataloader.num_workers=0")
     parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none")
     return parser.parse_args(argv)
@@ -45,7 +46,11 @@ def evaluate(args: argparse.Namespace) -> None:
         hook = {"type": "PredictionWriterHook", "out_dir": args.out}
         cfg.custom_hooks = [*cfg.get("custom_hooks", []), hook]
     runner = build_runner(
-        cfg, work_dir=args.work_dir, launcher=args.launcher, checkpoint=args.checkpoint
+        cfg,
+        work_dir=args.work_dir,
+        launcher=args.launcher,
+        checkpoint=args.checkpoint,
+        precision=args.precision,
     )
     with config_errors(cfg):
         # The property builds the data set, which looks for its files.

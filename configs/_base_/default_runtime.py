@@ -20,6 +20,7 @@ default_hooks = dict(
     step_seed=dict(type="StepSeedHook"),
 )
 custom_hooks = [
+    dict(type="LossTransferHook"),
     dict(type="ProgressBarHook"),
     dict(type="PredictionPictureHook", interval=1000),
     dict(type="TrainIoUHook", interval=50),
@@ -37,11 +38,12 @@ log_level = "INFO"
 # (docs/differences_from_release.md).
 randomness = dict(seed=0, deterministic=False)
 env_cfg = dict(
-    # On a GPU the first steps try which convolutions are fastest. Trying takes all memory that is
-    # free as workspace and gives it back; other processes on the GPU may need it set to False.
+    # On a GPU the first steps try which convolutions are fastest.
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(backend="nccl"),
 )
+# Workspace of one convolution on a GPU at most, MiB; without a limit, trying takes all memory.
+cudnn_workspace_mb = 1024
 load_from = None
 resume = False

@@ -4,4 +4,10 @@
 package itself imports nothing, so that a tool which needs one part does not wait for all.
 """
 
+import os
+
+# PyTorch asks Linux for huge pages then. The network's volumes have hundreds of megabytes, which
+# otherwise come, and are wiped, in pages of 4 KiB: on a CPU that may take longer than the work.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
 __version__ = "0.2.0"

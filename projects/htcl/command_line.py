@@ -21,6 +21,8 @@ _REFUSALS = {
     errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
 }  # fmt: skip
 
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+
 
 def tool_parser(text: str | None) -> argparse.ArgumentParser:
     """A parser that shows ``text``, a tool's docstring with its examples, as it stands."""
@@ -39,6 +41,17 @@ def add_cfg_options(parser: argparse.ArgumentParser, example: str) -> None:
         default=[],
         metavar="KEY=VALUE",
         help=f"overrides of config keys, e.g. {example}",
+    )
+
+
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--precision``, words for :class:`htcl.engine.predictor.Predictor`."""
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="auto",
+        help="numbers inside the network (default: auto, fp16 on a GPU and fp32 on a CPU); what "
+        "leaves fp16's range is predicted again in fp32",
     )
 
 

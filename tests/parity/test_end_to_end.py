@@ -8,6 +8,8 @@ the plane sweep: its pixel coordinates under the released intrinsics carry a flo
 
 from __future__ import annotations
 
+import copy
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -20,6 +22,8 @@ from htcl.checkpoint.released import DROPPED, RULES
 from htcl.config import load_config
 from htcl.evaluation.ssc_confusion import confusion_matrix, ssc_scores
 from htcl.geometry import Camera
+from htcl.models.normalization import fold_batch_norms
+from htcl.ops import gpu_operators
 
 CONFIG = "projects/configs/occupancy/semantickitti/temporal_baseline.py"
 GRID = {"point_cloud_range": (0.0, -25.6, -2.0, 51.2, 25.6, 4.4)}
@@ -65,9 +69,9 @@ def network(repo_root, fixture, load_manifest, load_released_weights):
     return model
 
 
-@pytest.fixture(scope="module")
-def run(network, fixture):
-    """Outputs of every part, losses and prediction of one forward pass."""
+@pytest.fixture(scope="module", params=["cpu", "gpu"])
+def run(network, fixture, request):
+    """Outputs of every part, losses and prediction of one forward pass, by either operators."""
     seen = {}
 
     def keep(name, select=lambda output: output):
@@ -93,7 +97,8 @@ def run(network, fixture):
         network.voxel_encoder.register_forward_pre_hook(keep_input),
     ]
     inputs, samples = make_batch(network, fixture)
-    with torch.no_grad():
+    operators = gpu_operators() if request.param == "gpu" else nullcontext()
+    with torch.no_grad(), operators:
         seen["losses"] = network.loss(inputs, samples)
     for hook in hooks:
         hook.remove()
@@ -164,6 +169,16 @@ def test_classes(network, run, fixture):
     logits = torch.nn.functional.interpolate(run.logits, size, mode="trilinear")
     agreement = (logits.argmax(dim=1) == fixture.out_argmax).float().mean()
     assert agreement >= 0.998
+
+
+def test_folded_network(network, fixture, assert_parity):
+    """Predictions run without batch norms."""
+    folded, seen = fold_batch_norms(copy.deepcopy(network)), []
+    folded.head.register_forward_hook(lambda module, args, output: seen.append(output))
+    inputs, _ = make_batch(folded, fixture)
+    with torch.no_grad():
+        folded(inputs, mode="tensor")
+    assert_parity(seen[0], fixture.out_logits, PARTS["logits"][0])
 
 
 @pytest.mark.parametrize("name", LOSSES)

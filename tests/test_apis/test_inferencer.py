@@ -114,6 +114,78 @@ def test_files_of_every_format(stereo, clip, tmp_path):
     assert set(summary["files"]) == {"npz", "label", "png"}
 
 
+@pytest.fixture
+def matched(stereo):
+    """Numbers of frames that went through the matching network, a number a prediction."""
+    counts = []
+    hook = stereo.model.temporal.matching.register_forward_pre_hook(
+        lambda module, args: counts.append(args[0].shape[1])
+    )
+    yield counts
+    hook.remove()
+
+
+def test_frames_are_matched_once(stereo, clip, matched):
+    """A frame's features serve its prediction and those whose history it is in."""
+
+    alone = []
+    for batch in stereo.preprocess([clip], max_frames=3):
+        alone += [prediction.data_sample for prediction in stereo.forward(batch)]
+    assert matched == [4] * 3
+    # A second call begins anew: files may have changed.
+    for frames in (3, 1):
+        matched.clear()
+        found = stereo(clip, max_frames=frames, return_datasamples=True)["predictions"]
+        assert matched == [1] * frames
+        assert_same(found, alone[:frames])
+
+
+@pytest.mark.parametrize(("options", "size"), [({}, 4), ({"history_stride": 5}, 16)])
+def test_memory_covers_the_history(stereo, clip, options, size, monkeypatch):
+    given = []
+    monkeypatch.setattr(stereo, "forward", lambda batch, memory: given.append(memory) or [])
+    stereo(clip, max_frames=1, **options)
+    assert [memory.size for memory in given] == [size]
+
+
+def assert_same(found, expected):
+    for ours, theirs in zip(found, expected, strict=True):
+        same = ours.pred_voxels.semantics == theirs.pred_voxels.semantics
+        assert same.float().mean() > 0.999
+        torch.testing.assert_close(
+            ours.temporal_affinity, theirs.temporal_affinity, rtol=1e-3, atol=1e-3
+        )
+
+
+def test_two_streams_do_not_mix(stereo, clip, kitti_tree, matched):
+    """Frames of both have the same names."""
+    folder = kitti_tree / "sequences" / "00"
+    streams = [stereo.stream(clip["calib"], static=True) for _ in range(2)]
+    results = []
+    for stream, frame in zip(streams, (0, 7), strict=True):
+        left, right = (
+            np.asarray(Image.open(folder / side / f"{frame:06d}.png"))
+            for side in ("image_2", "image_3")
+        )
+        results.append(stream.step(left, right))
+    assert matched == [1, 1]
+    alone = stereo.stream(clip["calib"], static=True).step(left, right)
+    np.testing.assert_array_equal(results[1].prediction, alone.prediction)
+    np.testing.assert_array_equal(results[1].temporal_affinity, alone.temporal_affinity)
+    assert not np.array_equal(results[0].temporal_affinity, alone.temporal_affinity)
+    with pytest.raises(InvalidValueError, match="frame 0 comes after frame 0: numbers must go up"):
+        streams[0].step(left, right, number=0)
+
+
+def test_precision(mini_weights, mono):
+    config, checkpoint = mini_weights("htcl_mono")
+    half = HTCLInferencer(config, checkpoint, "cpu", show_progress=False, precision="bf16")
+    assert half.predictor._dtype == torch.bfloat16
+    assert mono.predictor._dtype is None
+    with pytest.raises(InvalidValueError, match="precision='half'"):
+        HTCLInferencer(config, checkpoint, "cpu", precision="half")
+
+
 def test_stream_equals_the_folder(stereo, clip, kitti_tree):
     folder = kitti_tree / "sequences" / "00"
     expected = stereo(clip, max_frames=3, return_datasamples=True)["predictions"]

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 from mmdet3d.structures import Det3DDataSample
-from mmengine.runner import IterBasedTrainLoop
+from mmengine.hooks import RuntimeInfoHook
+from mmengine.runner import IterBasedTrainLoop, get_priority
 from mmengine.structures import BaseDataElement
 
 from htcl.datasets.specification import build_specification
 from htcl.engine.hooks import (
+    LossTransferHook,
     PredictionPictureHook,
     PredictionWriterHook,
     ProgressBarHook,
@@ -199,3 +201,18 @@ class TestStepSeed:
             )
             draws.append(self.draw(0, 7))
         assert not torch.equal(*draws)
+
+
+def test_losses_become_numbers():
+    outputs = {"loss": torch.tensor(1.25, requires_grad=True), "half": torch.tensor(0.5).half()}
+    outputs["known"] = 3.0
+    LossTransferHook().after_train_iter(None, 0, None, outputs)
+    assert outputs == {"loss": 1.25, "half": 0.5, "known": 3.0}
+    assert all(isinstance(value, float) for value in outputs.values())
+
+
+def test_losses_are_transferred_before_mmengine_logs_them():
+    """mmengine's own hook, which reads the losses one by one, has the second highest priority."""
+    runtime_info = RuntimeInfoHook()
+    order = [get_priority(hook.priority) for hook in (LossTransferHook(), runtime_info)]
+    assert order == sorted(order) and order[0] < order[1]

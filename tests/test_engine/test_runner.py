@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from types import SimpleNamespace
 from urllib.error import URLError
 
@@ -11,7 +12,15 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import Runner
 
 from htcl.config import load_config
-from htcl.engine.runner import OccupancyRunner, build_runner, config_errors, prepare_loader
+from htcl.engine.predictor import Predictor
+from htcl.engine.runner import (
+    OccupancyRunner,
+    build_runner,
+    config_errors,
+    load_predictor,
+    prepare_loader,
+    set_up_convolutions,
+)
 from htcl.errors import InvalidValueError, MissingFileError
 
 TINY = "tests/data/tiny_htcl.py"
@@ -50,6 +59,30 @@ def test_loads_every_weight(cfg, tmp_path):
     runner = build_runner(cfg, checkpoint=save(tmp_path / "good.pth", state))
     for name, value in runner.model.state_dict().items():
         assert torch.equal(value, state[name]), name
+
+
+def test_made_for_predictions_on_request(cfg, tmp_path):
+    torch.manual_seed(5)
+    checkpoint = save(tmp_path / "good.pth", MODELS.build(cfg.model).state_dict())
+    # Who wants a state dict gets it.
+    assert not isinstance(build_runner(cfg, checkpoint=checkpoint).model, Predictor)
+    cfg.compile = {"backend": "eager"}
+    model = build_runner(cfg, checkpoint=checkpoint, precision="bf16").model
+    assert isinstance(model, Predictor) and not model.training
+    assert model._dtype == torch.bfloat16
+    assert "extract_feat" in vars(model.module)
+    predictor = load_predictor(cfg, checkpoint, "cpu", "fp32")
+    assert predictor._dtype is None
+    assert "extract_feat" in vars(predictor.module)
+
+
+def test_a_training_compiles_what_the_key_names(cfg):
+    """mmengine would compile the whole step, and refuse the key `target`."""
+    cfg.compile = {"target": "extract_image", "backend": "eager"}
+    runner = build_runner(cfg)
+    runner._maybe_compile("train_step")
+    assert "extract_image" in vars(runner.model)
+    assert "train_step" not in vars(runner.model)
 
 
 def test_misfits_are_listed(cfg, tmp_path):
@@ -254,3 +287,17 @@ def test_deterministic_on_a_cpu(cfg):
     torch.use_deterministic_algorithms(False)
     build_runner(cfg)
     assert torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize("chosen", [None, "64"])
+def test_convolutions_have_a_bounded_workspace(repo_root, monkeypatch, chosen):
+    """A limit of the user's own environment stays."""
+    name = "CUDNN_CONV_WSCAP_DBG"
+    monkeypatch.setenv(name, chosen or "restored afterwards")
+    if not chosen:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    cfg = load_config(repo_root / "projects/configs/occupancy/mini/htcl_mono.py")
+    set_up_convolutions(cfg)
+    assert os.environ[name] == (chosen or "1024")
+    assert torch.backends.cudnn.benchmark

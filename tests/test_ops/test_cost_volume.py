@@ -8,6 +8,8 @@ from reference_operators import disparity_volume, sample_planes
 
 from htcl.ops import plane_cost_volume
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 
 def features(*shape: int, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)

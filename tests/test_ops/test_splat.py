@@ -12,7 +12,7 @@ GRID = (2, 3, 2)
 
 
 @pytest.fixture
-def random_case():
+def random_case(operators):
     """Two samples of three cameras, a fifth of the cells dropped; float64 for gradient checks."""
     generator = torch.Generator().manual_seed(0)
     voxels = torch.randint(0, 12, (2, 3, 4, 2, 3), generator=generator)
@@ -23,7 +23,7 @@ def random_case():
     return build_splat_index(voxels, GRID), depth, context, volume
 
 
-def test_sum_by_hand():
+def test_sum_by_hand(operators):
     """Pixels a, b with two depths: cell (0, a) and (1, b) share voxel 1; (0, b) is dropped."""
     voxels = torch.tensor([[[[[1, -1]], [[0, 1]]]]])
     index = build_splat_index(voxels, (1, 1, 2))

@@ -3,7 +3,7 @@ max_epochs = 30
 train_sampler = dict(type="DefaultSampler", shuffle=True)
 optim_wrapper = dict(
     type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=1e-4, weight_decay=0.01),
+    optimizer=dict(type="AdamW", lr=1e-4, weight_decay=0.01, fused=True),
     clip_grad=dict(max_norm=5, norm_type=2),
 )
 param_scheduler = [

@@ -3,7 +3,7 @@ max_iters = 1000
 train_sampler = dict(type="InfiniteSampler", shuffle=True)
 optim_wrapper = dict(
     type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=3e-3, weight_decay=0.01),
+    optimizer=dict(type="AdamW", lr=3e-3, weight_decay=0.01, fused=True),
     # The backbone comes with ImageNet weights, everything else starts from nothing.
     paramwise_cfg=dict(custom_keys=dict(img_backbone=dict(lr_mult=0.1))),
     clip_grad=dict(max_norm=5, norm_type=2),

@@ -22,8 +22,9 @@ from htcl.apis.clip_reader import ClipReader
 from htcl.apis.output_files import check_formats, write_outputs
 from htcl.apis.stream import InferenceStream
 from htcl.config import load_config
-from htcl.engine.runner import load_model
+from htcl.engine.runner import load_predictor
 from htcl.errors import InvalidValueError
+from htcl.models.temporal import FrameMemory
 from htcl.visualization import FrameResult, build_frame_result, render_overview
 
 _INPUT_KEYS = {"left", "right", "calib", "poses", "name"}
@@ -52,6 +53,10 @@ class HTCLInferencer(BaseInferencer):
         scope: Scope of the registries.
         show_progress: Show a progress bar.
         cfg_options: Overrides of config keys.
+        precision: 'auto', 'fp32', 'fp16' or 'bf16', see :class:`~htcl.engine.predictor.Predictor`.
+
+    Attributes:
+        predictor: The network ready to predict.
 
     Raises:
         MissingFileError: If config or checkpoint do not exist.
@@ -70,7 +75,9 @@ class HTCLInferencer(BaseInferencer):
         scope: str = "mmengine",
         show_progress: bool = True,
         cfg_options: dict[str, Any] | None = None,
+        precision: str = "auto",
     ) -> None:
+        self.precision = precision
         if isinstance(model, str | Path):
             model = load_config(model, cfg_options)
         elif cfg_options:
@@ -80,7 +87,8 @@ class HTCLInferencer(BaseInferencer):
         self.show_progress = show_progress
 
     def _init_model(self, cfg: Config, weights: str | None, device: str = "cpu") -> torch.nn.Module:
-        return load_model(cfg, weights, device)
+        self.predictor = load_predictor(cfg, weights, device, self.precision)
+        return self.predictor.module
 
     def _init_visualizer(self, cfg: Config) -> None:
         """Makes none: htcl.visualization draws, and a training's visualizer opens log files."""
@@ -140,10 +148,22 @@ class HTCLInferencer(BaseInferencer):
         yield from self._get_chunk_data(samples, batch_size)
 
     @torch.inference_mode()
-    def forward(self, inputs: Sequence[dict[str, Any]], **kwargs: Any) -> list[Prediction]:
-        """Predicts one batch that :meth:`preprocess` made, by pipeline and model."""
+    def forward(
+        self,
+        inputs: Sequence[dict[str, Any]],
+        memory: FrameMemory | None = None,
+        **kwargs: Any,
+    ) -> list[Prediction]:
+        """Predicts one batch that :meth:`preprocess` made, by pipeline and model.
+
+        Args:
+            inputs: Samples.
+            memory: Of earlier frames, among which each name of a frame means one image. It serves
+                batches of one sample.
+            **kwargs: None.
+        """
         packed = [self.pipeline(sample) for sample in inputs]
-        predicted = self.model.test_step(self.collate_fn(packed))
+        predicted = self.predictor.predict(self.collate_fn(packed), memory)
         return [
             Prediction(build_frame_result(sample["inputs"], output), output)
             for sample, output in zip(packed, predicted, strict=True)
@@ -211,7 +231,8 @@ class HTCLInferencer(BaseInferencer):
         Args:
             inputs: One input or several, see the class description.
             return_datasamples: Return data samples in place of summaries.
-            batch_size: Frames predicted at once.
+            batch_size: Frames predicted at once; one at a time, features of the history are those
+                computed for earlier frames.
             **kwargs: Arguments of :meth:`preprocess`, :meth:`visualize` and :meth:`postprocess`.
 
         Returns:
@@ -223,10 +244,11 @@ class HTCLInferencer(BaseInferencer):
         before, _, drawing, after = self._dispatch_kwargs(**kwargs)
         check_formats(after.get("formats", ()))
         listed = self._inputs_to_list(inputs)
+        memory = self._memory(before.get("history_stride"))
         collected: dict[str, list] = {"predictions": [], "visualization": []}
         with tqdm(desc="frames", unit="frame", disable=not self.show_progress) as bar:
             for batch in self.preprocess(listed, batch_size, **before):
-                preds = self.forward(batch)
+                preds = self.forward(batch, memory)
                 pictures = self.visualize(listed, preds, **drawing)
                 part = self.postprocess(preds, pictures, return_datasamples, **after)
                 for key, values in part.items():
@@ -250,4 +272,15 @@ class HTCLInferencer(BaseInferencer):
             name: Of the sequence.
         """
         builder = self.clips.builder(calib, history_stride, name)
-        return InferenceStream(lambda sample: self.forward([sample])[0].result, builder, static)
+        memory = self._memory(history_stride)
+
+        def predict(sample: dict[str, Any]) -> FrameResult:
+            return self.forward([sample], memory)[0].result
+
+        return InferenceStream(predict, builder, static)
+
+    def _memory(self, history_stride: int | None) -> FrameMemory:
+        """An empty memory of as many frames as a clip with its history covers."""
+        stride = self.clips.history_stride if history_stride is None else history_stride
+        # An impossible stride is refused where clips are made, in words of its own.
+        return FrameMemory(max(self.clips.num_history * stride, 0) + 1)

@@ -49,6 +49,11 @@ class InferenceStream:
         """
         last = self._numbers[-1] if self._numbers else -1
         number = last + 1 if number is None else int(number)
+        if self._numbers and number <= last:
+            raise InvalidValueError(
+                f"frame {number} comes after frame {last}: numbers must go up; start a new stream "
+                "for another drive"
+            )
         if len(self._numbers) > 1 and number - last != last - self._numbers[-2]:
             raise InvalidValueError(
                 f"a gap in the history: after frame {last} comes {number}, expected "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from htcl.errors import InvalidValueError
@@ -18,6 +19,12 @@ def id_table(mapping: Mapping[int, int], default: int, size: int = NUM_RAW_IDS) 
     table = np.full(size, default, dtype=np.uint8)
     table[list(mapping)] = list(mapping.values())
     return table
+
+
+def look_up(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """``table[ids]`` of a table of all uint8 or uint16 ids, thrice as fast."""
+    # OpenCV takes no empty arrays.
+    return cv2.LUT(ids.reshape(1, -1), table).reshape(ids.shape) if ids.size else table[ids]
 
 
 def as_raw_ids(raw: np.ndarray, source: str | Path | None) -> np.ndarray:
@@ -43,10 +50,11 @@ def check_known(
     ones and how often they occur.
     """
     known = sorted(known)
-    table = id_table(dict.fromkeys(known, 1), 0).view(bool)
-    if table[ids].all():
+    table = id_table(dict.fromkeys(known, 1), 0, size=np.iinfo(ids.dtype).max + 1)
+    found = look_up(table, ids).view(bool)
+    if found.all():
         return
-    unknown, counts = np.unique(ids[~table[ids]], return_counts=True)
+    unknown, counts = np.unique(ids[~found], return_counts=True)
     listed = ", ".join(
         f"{i} ({n} times)" for i, n in zip(unknown[:_MAX_LISTED], counts[:_MAX_LISTED], strict=True)
     )

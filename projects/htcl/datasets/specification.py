@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from htcl.datasets.label_tables import as_raw_ids, check_known, id_table
+from htcl.datasets.label_tables import as_raw_ids, check_known, id_table, look_up
 from htcl.errors import InvalidValueError, check_choice
 from htcl.geometry import VoxelGrid
 
@@ -142,7 +142,7 @@ class DatasetSpecification:
         raw = as_raw_ids(raw, source)
         if strict:
             check_known(raw, self.voxel_map, "raw label id", self.name, source)
-        return self._voxel_table[raw]
+        return look_up(self._voxel_table, raw)
 
     def voxels_from_stored(
         self, labels: np.ndarray, source: str | Path | None = None
@@ -160,7 +160,7 @@ class DatasetSpecification:
         check_known(labels, known, "training label", self.name, source)
         raw_ids = np.array(self.stored_ids, dtype=np.uint16)
         table = id_table(dict(enumerate(self._voxel_table[raw_ids])), self.ignore_index, size=256)
-        return table[labels]
+        return look_up(table, labels)
 
     def points_from_raw(
         self, raw: np.ndarray, strict: bool = False, source: str | Path | None = None
@@ -175,7 +175,7 @@ class DatasetSpecification:
         semantic = (np.asarray(raw).astype(np.uint32, copy=False) & 0xFFFF).astype(np.uint16)
         if strict:
             check_known(semantic, self.voxel_map, "raw label id", self.name, source)
-        return self._point_table[semantic]
+        return look_up(self._point_table, semantic)
 
     def raw_from_voxels(self, labels: np.ndarray) -> np.ndarray:
         """Raw ids, uint16, of training ids 0..K-1, as a prediction file holds them."""

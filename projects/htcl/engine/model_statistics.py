@@ -6,23 +6,24 @@ Shape letters: B batch, N camera, T frame, H W image.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from prettytable import PrettyTable
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from htcl.engine.fake_tensors import map_tensors, take_values_out
 from htcl.engine.part_recorder import REST, PartRecorder
 from htcl.engine.runner import load_model
 from htcl.engine.synthetic_input import synthetic_inputs
 from htcl.errors import InvalidValueError
-from htcl.geometry import Camera
+from htcl.ops import gpu_operators
 
 
 @dataclass
@@ -69,43 +70,50 @@ def measure(
 
     Args:
         cfg: The config.
-        device: 'none' runs shapes alone, without computing; else where the network runs.
+        device: 'none' runs shapes alone, without computing, by the operators of a GPU; else where
+            the network runs.
         batch: Number of samples.
-        amp: Half-precision type of autocast on a GPU, such as 'bfloat16'.
+        amp: Half-precision type of autocast, such as 'bfloat16'.
 
     Raises:
         InvalidValueError: If there is no such device, or the config names what does not exist.
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise InvalidValueError("--device cuda: this machine has no GPU that PyTorch can use")
-    fake = FakeTensorMode() if device == "none" else None
-    real = torch.device("cpu" if fake else device)
+    real = torch.device("cpu" if device == "none" else device)
     model = load_model(cfg, None, real)
-    inputs: dict[str, Any] = dict(synthetic_inputs(model, tuple(cfg.input_size), batch))
+    inputs: Any = synthetic_inputs(model, tuple(cfg.input_size), batch)
     shapes = {key: tuple(value.shape) for key, value in inputs.items()}
-    cuda = real.type == "cuda"
-    inputs = _changed(inputs, lambda tensor: tensor.to(real))
-    counter = FlopCounterMode(display=False)
+    cuda, seconds = real.type == "cuda", None
     with torch.no_grad(), contextlib.ExitStack() as stack:
         if amp is not None:
-            stack.enter_context(torch.autocast("cuda", getattr(torch, amp)))
-        seconds = None
-        if not fake:
+            stack.enter_context(torch.autocast(real.type, getattr(torch, amp)))
+        if device == "none":
+            mode, inputs = take_values_out(model, inputs)
+            stack.enter_context(mode)
+            stack.enter_context(gpu_operators())
+        else:
+            inputs = map_tensors(inputs, lambda tensor: tensor.to(real))
             # The first pass of a process also sets the libraries up.
             seconds = min(_time(model, inputs, real) for _ in range(3 if cuda else 1))
-        cameras = inputs["cameras"]
-        if fake:
-            inputs = _changed(inputs, fake.from_tensor)
-            _make_fake(fake, model)
-        _fix_geometry(model, cameras, inputs, fake)
-        stack.enter_context(fake or contextlib.nullcontext())
         given = [value for value in inputs.values() if isinstance(value, Tensor)]
         given += [*model.parameters(), *model.buffers()]
+        counter = FlopCounterMode(
+            display=False,
+            custom_mapping={torch.ops.torchvision.deform_conv2d: _deformable_convolution_flops},
+        )
         recorder = PartRecorder(model, counter, given, real if cuda else None)
         with counter, recorder:
             model(inputs, mode="tensor")
     recorder.finish()
     return _collect(model, recorder, shapes, seconds)
+
+
+def _deformable_convolution_flops(
+    volume: Sequence[int], weight: Sequence[int], *_: Any, out_shape: Sequence[int], **__: Any
+) -> int:
+    """Those of the convolution, from shapes; its samples' interpolation is not counted."""
+    return 2 * math.prod(out_shape) * math.prod(weight[1:])
 
 
 def _time(model: nn.Module, inputs: dict[str, Any], device: torch.device) -> float:
@@ -114,40 +122,6 @@ def _time(model: nn.Module, inputs: dict[str, Any], device: torch.device) -> flo
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - start
-
-
-def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """The same batch, camera or index with other tensors."""
-    if isinstance(value, Tensor):
-        return change(value)
-    if isinstance(value, dict):
-        return {key: _changed(part, change) for key, part in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        parts = {f.name: _changed(getattr(value, f.name), change) for f in fields(value)}
-        return replace(value, **parts)
-    return value
-
-
-def _make_fake(mode: FakeTensorMode, model: nn.Module) -> None:
-    """Takes the values out of a model; shapes stay."""
-    for module in model.modules():
-        groups: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
-        for tensors in groups:
-            tensors.update({k: mode.from_tensor(v) for k, v in tensors.items() if v is not None})
-
-
-def _fix_geometry(
-    model: Any, cameras: Camera, inputs: dict[str, Any], fake: FakeTensorMode | None
-) -> None:
-    """Finds beforehand which cell falls into which voxel.
-
-    Its size depends on values, not on shapes; it is not counted.
-    """
-    with fake or contextlib.nullcontext():
-        height, width = model.extract_image(inputs["images"].flatten(0, 1)).shape[-2:]
-    index = model.view_transformer.index(cameras, (height, width))
-    known = _changed(index, fake.from_tensor) if fake else index
-    model.view_transformer.index = lambda cameras, map_size: known
 
 
 def _collect(

@@ -15,6 +15,7 @@ from urllib.error import URLError
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.model import is_model_wrapper
 from mmengine.registry import DATASETS, MODELS, RUNNERS, build_functions, init_default_scope
 from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 from torch import nn
@@ -24,6 +25,7 @@ from htcl.checkpoint.fit import load_weights
 from htcl.checkpoint.loading import register_checkpoint_loader
 from htcl.config_keys import arguments
 from htcl.engine.distributed import set_up_launcher
+from htcl.engine.predictor import Predictor, compile_forward
 from htcl.errors import InvalidValueError, MissingFileError
 from htcl.models.interfaces import required_inputs
 
@@ -89,6 +91,11 @@ class OccupancyRunner(Runner):
                 "training to go on with; start from them with --load-from"
             ) from error
 
+    def _maybe_compile(self, target: str) -> None:
+        """Before a training: the key ``compile`` names its target itself."""
+        network = self.model.module if is_model_wrapper(self.model) else self.model
+        compile_forward(network, self.cfg.get("compile"))
+
     def _init_model_weights(self) -> None:
         try:
             super()._init_model_weights()
@@ -139,6 +146,7 @@ def build_runner(
     work_dir: str | Path | None = None,
     launcher: str = "none",
     checkpoint: str | Path | None = None,
+    precision: str | None = None,
 ) -> OccupancyRunner:
     """Builds the runner of a config.
 
@@ -147,6 +155,8 @@ def build_runner(
         work_dir: Where logs and checkpoints go; default: see :func:`choose_work_dir`.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
         checkpoint: Weights to load at once, every key of which must fit.
+        precision: Makes the model a :class:`~htcl.engine.predictor.Predictor` of this precision,
+            for a runner that does nothing but predict; None leaves it as it is.
 
     Raises:
         MissingFileError: If the checkpoint, or a pretrained part to start from, does not exist.
@@ -169,10 +179,13 @@ def build_runner(
     _check_pretrained(cfg, replaced)
     with config_errors(cfg):
         runner = OccupancyRunner.from_cfg(cfg)
+    set_up_convolutions(cfg)
     _choose_deterministic_operators()
     if checkpoint is not None:
         # Not the runner's method: it calls EMAHook, which is not ready before the run.
         load_weights(runner.model, checkpoint, cfg.filename)
+    if precision is not None:
+        runner.model = Predictor(runner.model, precision, cfg.get("compile"))
     return runner
 
 
@@ -216,6 +229,36 @@ def load_model(
     if checkpoint is not None:
         load_weights(model, checkpoint, cfg.filename)
     return model.to(device).eval()
+
+
+def set_up_convolutions(cfg: Config) -> None:
+    """Sets cuDNN's limit of workspace (``cudnn_workspace_mb``) and ``env_cfg.cudnn_benchmark``.
+
+    cuDNN reads its limit from the environment, when the first convolution runs on a GPU; a limit
+    that is there already stays.
+    """
+    limit = cfg.get("cudnn_workspace_mb")
+    if limit is not None:
+        os.environ.setdefault("CUDNN_CONV_WSCAP_DBG", str(int(limit)))
+    torch.backends.cudnn.benchmark = bool(cfg.get("env_cfg", {}).get("cudnn_benchmark", False))
+
+
+def load_predictor(
+    cfg: Config,
+    checkpoint: str | Path | None,
+    device: torch.device | str = "cpu",
+    precision: str = "auto",
+) -> Predictor:
+    """Builds the model of a config by :func:`load_model` and makes it ready to predict.
+
+    The config's key ``compile`` counts, see :func:`~htcl.engine.predictor.compile_forward`.
+
+    Raises:
+        MissingFileError: As :func:`load_model`.
+        InvalidValueError: As :func:`load_model` and :class:`~htcl.engine.predictor.Predictor`.
+    """
+    set_up_convolutions(cfg)
+    return Predictor(load_model(cfg, checkpoint, device), precision, cfg.get("compile"))
 
 
 def choose_work_dir(cfg: Config, work_dir: str | Path | None = None) -> str:

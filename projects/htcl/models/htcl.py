@@ -232,12 +232,15 @@ class HTCL(Base3DSegmentor):
     def predict(self, batch_inputs: Batch, batch_data_samples: Samples) -> Samples:
         """Fills the samples with the class of every voxel of the output grid and returns them.
 
-        They get ``pred_voxels.semantics`` (uint8, (X, Y, Z)), ``depth_plane`` (the most probable,
-        metres) and, with an affinity, its mean ``temporal_affinity``, both float32 (N, h, w).
+        They get ``pred_voxels.semantics`` (uint8, (X, Y, Z)), ``finite`` (bool, whether all logits
+        of these classes are), ``depth_plane`` (the most probable, metres) and, with an affinity,
+        its mean ``temporal_affinity``, both float32 (N, h, w).
         """
         features = self.extract_feat(batch_inputs)
         # On a CPU max finds the class several times faster than argmax.
-        semantics = self._logits(features).max(dim=1).indices.to(torch.uint8)
+        best = self._logits(features).max(dim=1)
+        semantics = best.indices.to(torch.uint8)
+        finite = best.values.isfinite().flatten(1).all(dim=1)
         cameras = batch_inputs["cameras"].shape
         depth = self.view_transformer.best_depth(features.depth.prob).unflatten(0, cameras)
         affinity = None if features.history is None else features.history.affinity
@@ -245,6 +248,7 @@ class HTCL(Base3DSegmentor):
             affinity = affinity[:, 0].float().mean(dim=1).unflatten(0, cameras)
         for index, sample in enumerate(batch_data_samples):
             sample.pred_voxels = BaseDataElement(semantics=semantics[index])
+            sample.finite = finite[index]
             sample.depth_plane = depth[index]
             if affinity is not None:
                 sample.temporal_affinity = affinity[index]

@@ -178,6 +178,19 @@ class TemporalModule(Protocol):
 
 
 @runtime_checkable
+class FrameReuser(Protocol):
+    """A temporal module that can take features of frames from a memory.
+
+    Attributes:
+        reuses_frames: Whether this one would.
+        recalled: A :class:`~htcl.models.temporal.RecalledClip`, set around a prediction.
+    """
+
+    reuses_frames: bool
+    recalled: Any
+
+
+@runtime_checkable
 class VoxelEncoder(Protocol):
     """3D backbone."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
@@ -74,7 +75,8 @@ def fold_batch_norms(model: nn.Module) -> nn.Module:
     With the scale s and shift t of a batch norm in evaluation mode, ``s conv(x) + t`` is one
     convolution of weight ``s W`` and bias ``s b + t``, equal to rounding. A module's batch norm
     belongs to the convolution that its module registered just before it, as all blocks of mmcv,
-    mmdet and this project do. The folded model is for predictions alone: its state dict has no
+    mmdet, timm and this project do. A subclass of a batch norm that may do more than that stays; of
+    timm's the activation stays. The folded model is for predictions alone: its state dict has no
     batch norms, so load weights before.
 
     Raises:
@@ -86,11 +88,21 @@ def fold_batch_norms(model: nn.Module) -> nn.Module:
         previous, conv = "", None
         for name, child in list(module.named_children()):
             if isinstance(child, _BatchNorm) and conv is not None:
-                if child.num_features == conv.out_channels and child.track_running_stats:
+                rest = _after_norm(child)
+                fits = child.num_features == conv.out_channels and child.track_running_stats
+                if fits and rest is not None:
                     transposed = isinstance(conv, _ConvTransposeNd)
                     setattr(module, previous, fuse_conv_bn_eval(conv, child, transposed))
-                    setattr(module, name, nn.Identity())
+                    setattr(module, name, rest)
                 conv = None
             else:
                 previous, conv = name, child if isinstance(child, _ConvNd) else None
     return model
+
+
+def _after_norm(norm: nn.Module) -> nn.Module | None:
+    """What a batch norm does besides its formula; None if nobody knows."""
+    if type(norm) is BatchNormAct2d:
+        return norm.act
+    plain = type(norm) in (*_EXCHANGED, *_EXCHANGED.values(), nn.SyncBatchNorm)
+    return nn.Identity() if plain else None

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 
 from torch import Tensor
 
-_everywhere: ContextVar[bool] = ContextVar("gpu_operators", default=False)
+
+class _Choice:
+    """Not a ContextVar, at which torch.compile would end its graph."""
+
+    gpu_everywhere = False
 
 
 def suits_gpu(tensor: Tensor) -> bool:
     """Whether operators on a tensor take their GPU form: few large kernels, no size from values."""
-    return _everywhere.get() or tensor.device.type != "cpu"
+    return _Choice.gpu_everywhere or tensor.device.type != "cpu"
 
 
 @contextmanager
 def gpu_operators() -> Iterator[None]:
     """Operators take their GPU form on every device: for tests, and to estimate a GPU's memory."""
-    token = _everywhere.set(True)
+    before = _Choice.gpu_everywhere
+    _Choice.gpu_everywhere = True
     try:
         yield
     finally:
-        _everywhere.reset(token)
+        _Choice.gpu_everywhere = before

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from htcl.datasets.transforms import LoadImages
+from htcl.datasets.transforms.load_images import read_image
 from htcl.errors import InvalidValueError, MissingFileError
 
 INTRINSICS = np.array([[70.0, 0, 50, 4], [0, 70, 20, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
@@ -165,6 +166,33 @@ def test_errors_name_the_file(tmp_path: Path):
     content = Path(clip(broken, 20, 30)["cameras"][0]["history"][0]).read_bytes()
     with pytest.raises(InvalidValueError, match=r"0_0\.png: image cannot be decoded"):
         load("0_0.png", content[: len(content) // 2], {"history"})
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "I;16"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_pixels_of_every_kind_of_file_are_those_of_pillow(tmp_path: Path, mode: str, suffix: str):
+    path = tmp_path / f"image{suffix}"
+    rng = np.random.default_rng(0)
+    if mode == "I;16":
+        image = Image.fromarray(rng.integers(0, 1 << 16, (40, 50), dtype=np.uint16))
+    else:
+        image = Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).convert(mode)
+    if suffix == ".jpg" and mode not in ("RGB", "L"):
+        pytest.skip("no such JPEG")
+    exif = Image.Exif()
+    # To be shown turned by a quarter: the calibration is that of the stored pixels.
+    exif[0x0112] = 6
+    image.save(path, exif=exif)
+    found = read_image(path)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, np.asarray(picture(str(path))))
+
+
+def test_a_png_that_lacks_its_end_alone_is_read(tmp_path: Path):
+    path = Path(clip(tmp_path, 20, 30)["cameras"][0]["image"])
+    expected = np.asarray(picture(str(path)))
+    path.write_bytes(path.read_bytes()[:-12])
+    np.testing.assert_array_equal(read_image(path), expected)
 
 
 @pytest.mark.parametrize("key", ["resize", "history_resize", "history_images", "pixels"])

@@ -41,8 +41,8 @@ class PackInputs(Step):
         inputs = {key: results[key] for key in _CAMERAS if key in results}
         for key in IMAGE_KEYS:
             if key in results:
-                image = torch.from_numpy(np.ascontiguousarray(results[key]))
-                inputs[key] = image.movedim(-1, -3).contiguous()
+                planes = np.moveaxis(results[key], -1, -3)
+                inputs[key] = torch.from_numpy(np.ascontiguousarray(planes))
         inputs |= {key: torch.as_tensor(results[key]) for key in _TENSORS if key in results}
         sample = Det3DDataSample()
         if "voxel_labels" in results:

@@ -93,7 +93,7 @@ class ProgressBarHook(Hook):
             return
         self._bars[mode].update()
         if mode == "train" and outputs:
-            label = f"{outputs['loss'].item():.3f}"
+            label = f"{float(outputs['loss']):.3f}"
             if not isinstance(runner.train_loop, IterBasedTrainLoop):
                 label += f", epoch {runner.epoch + 1}/{runner.max_epochs}"
             self._bars[mode].set_postfix_str(f"loss {label}", refresh=False)

@@ -99,7 +99,9 @@ class PointHead(BaseModule):
     def _sample_voxel(self, volume: Tensor, xyz: Tensor) -> Tensor:
         """Trilinear samples (P, C) of one volume (C, X, Y, Z); zero outside the grid."""
         xyz = xyz[:, :3].to(device=volume.device, dtype=torch.float32)
-        grid = ((xyz - self.low) / self.extent * 2 - 1)[:, self.axes]
+        places = (xyz - self.low) / self.extent * 2 - 1
+        # A list of axes as an index would be copied to the GPU.
+        grid = torch.stack([places[:, axis] for axis in self.axes], dim=1)
         return _sample(volume[None], grid[None])[0]
 
     def _sample_images(self, images: Tensor, uvd: Tensor) -> Tensor:

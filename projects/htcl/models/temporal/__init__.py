@@ -7,6 +7,7 @@ matrices (M, T-1, 4, 4) that take a point in the current camera frame to each hi
 
 from htcl.models.temporal.affinity_refinement import AffinityRefinement
 from htcl.models.temporal.ego_pose import EgoPose
+from htcl.models.temporal.frame_memory import FrameMemory, RecalledClip
 from htcl.models.temporal.matching_resnet import MatchingResNet
 from htcl.models.temporal.pattern_affinity import PatternAffinity
 from htcl.models.temporal.pose_net import PoseNet
@@ -15,8 +16,10 @@ from htcl.models.temporal.temporal_context import TemporalContext
 __all__ = [
     "AffinityRefinement",
     "EgoPose",
+    "FrameMemory",
     "MatchingResNet",
     "PatternAffinity",
     "PoseNet",
+    "RecalledClip",
     "TemporalContext",
 ]

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from htcl.errors import InvalidValueError, check_choice
 from htcl.geometry import Camera, DepthBins, aligns_corners
 from htcl.models.interfaces import HistoryFeatures, HistoryInputs
+from htcl.models.temporal.frame_memory import RecalledClip
 from htcl.ops import Behind, released_intrinsics, sweep_projection
 
 Config = Mapping[str, Any]
@@ -56,6 +57,10 @@ class TemporalContext(BaseModule):
         behind: What becomes of points behind a history camera, see :func:`~htcl.ops.sweep_grid`.
         init_cfg: mmengine weight initialisation.
 
+    Attributes:
+        recalled: What a :class:`~htcl.models.temporal.FrameMemory` knows of the clip that is
+            predicted next; None computes everything, as every training does.
+
     Raises:
         InvalidValueError: For unknown names, impossible numbers or depths, or a missing part.
     """
@@ -85,6 +90,7 @@ class TemporalContext(BaseModule):
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        self.recalled: RecalledClip | None = None
         if num_history < 1:
             raise InvalidValueError(
                 f"num_history={num_history}: at least one history frame is needed; without any, "
@@ -121,6 +127,11 @@ class TemporalContext(BaseModule):
         width = self.pre_hourglass.out_channels
         self.voxel_hourglass = _build(voxel_hourglass, in_channels=width)
         self.depth_score = _build(depth_score, volume_channels=channels, feature_channels=width)
+
+    @property
+    def reuses_frames(self) -> bool:
+        """Whether the features of history frames are needed, which :attr:`recalled` may bring."""
+        return self.matching is not None and self.volume.source == "features"
 
     def forward(
         self, history: HistoryInputs, map_size: tuple[int, int], pool: Callable[[Tensor], Tensor]
@@ -161,7 +172,8 @@ class TemporalContext(BaseModule):
             # The current frame's features are computed once. The released network computes them
             # again for every history frame, which gives the same numbers and only moves the running
             # statistics of its batch norms several times a step.
-            maps = self.matching(frames)
+            recalled, match = None if self.training else self.recalled, self.matching
+            maps = recalled.complete(frames, match) if recalled is not None else match(frames)
             context = _resize(maps[:, -1], map_size, camera)
             if self.sweep_map == "output":
                 maps = _resize(maps.flatten(0, 1), map_size, camera).unflatten(0, maps.shape[:2])
