@@ -163,7 +163,7 @@ def build_model(cfg: Any, precision: str, device: torch.device) -> nn.Module:
 def fold(model: nn.Module) -> None:
     """Folds batch norms as the tools do that predict; older revisions did not."""
     with suppress(ImportError):
-        from htcl.models.normalization import fold_batch_norms
+        from htcl.models.fast_layers import fold_batch_norms
 
         fold_batch_norms(model)
 

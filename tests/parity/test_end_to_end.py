@@ -22,7 +22,7 @@ from htcl.checkpoint.released import DROPPED, RULES
 from htcl.config import load_config
 from htcl.evaluation.ssc_confusion import confusion_matrix, ssc_scores
 from htcl.geometry import Camera
-from htcl.models.normalization import fold_batch_norms
+from htcl.models.fast_layers import fold_batch_norms
 from htcl.ops import gpu_operators
 
 CONFIG = "projects/configs/occupancy/semantickitti/temporal_baseline.py"

@@ -5,6 +5,8 @@ import torch
 
 from htcl.losses.class_sums import _SumByClass, class_sums
 
+pytestmark = pytest.mark.usefixtures("operators")
+
 
 def _data(batch=2, classes=5):
     torch.manual_seed(0)

@@ -24,7 +24,7 @@ from htcl.config import load_config
 from htcl.engine.fake_tensors import add_targets, map_tensors, take_values_out
 from htcl.engine.runner import load_model
 from htcl.engine.synthetic_input import synthetic_inputs
-from htcl.models.normalization import fold_batch_norms
+from htcl.models.fast_layers import fold_batch_norms
 from htcl.ops import gpu_operators
 
 BASELINE, PLUS = "semantickitti/temporal_baseline", "semantickitti/htcl_plus"

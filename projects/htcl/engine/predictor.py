@@ -17,8 +17,8 @@ from torch import nn
 
 from htcl.command_line import PRECISIONS
 from htcl.errors import InvalidValueError, check_choice
+from htcl.models.fast_layers import fold_batch_norms
 from htcl.models.interfaces import FrameReuser
-from htcl.models.normalization import fold_batch_norms
 from htcl.models.temporal import FrameMemory, RecalledClip
 
 _DTYPES = {"fp32": None, "fp16": torch.float16, "bf16": torch.bfloat16}

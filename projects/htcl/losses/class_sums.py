@@ -9,6 +9,7 @@ Shape letters: B batch, C class, `...` any spatial axes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+
+from htcl.ops import suits_gpu
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,13 @@ class ClassSums:
 
 
 class _SumByClass(torch.autograd.Function):
-    """Logits and target -> the four sums, one class at a time, so that no mask is kept.
+    """Logits and target -> the four sums.
 
     The backward pass includes that of the softmax: with g the gradient in the log-probabilities,
     that in the logits is g - p * sum_c g; off the target's class g comes from ``predicted`` alone.
+
+    The classes are handled some at a time: one by one on a CPU, so that no mask is kept; all at
+    once on a GPU, in few kernels.
     """
 
     @staticmethod
@@ -47,22 +53,16 @@ class _SumByClass(torch.autograd.Function):
         ctx: Any, logits: Tensor, target: Tensor, ignore_index: int
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         log_probs = F.log_softmax(logits, dim=1)
-        scored = (target != ignore_index).to(log_probs.dtype)
-        on_target = _at_target(log_probs, target, ignore_index)
-        prob_on_target = on_target.exp()
+        scored = (target != ignore_index).to(log_probs.dtype)[:, None]
         sums: list[Tensor] = []
-        counts: list[Tensor] = []
-        classes = log_probs.shape[1]
-        for c in range(classes):
-            is_class = target == c
-            sums.append(log_probs[:, c].exp().mul_(scored).sum())
-            sums += [torch.where(is_class, x, 0).sum() for x in (prob_on_target, on_target)]
-            # Not by bincount, which on a GPU waits for the largest label.
-            counts.append(is_class.sum() * (c != ignore_index))
-        predicted, matched, log_matched = torch.stack(sums).double().view(-1, 3).unbind(1)
-        count = torch.stack(counts).double()
+        for part, is_class in _by_class(target, log_probs):
+            logs, own = log_probs[:, part], is_class * scored
+            probs = logs.exp().mul_(scored)
+            terms = (probs, probs * own, logs * own, own)
+            sums.append(torch.stack([_class_sum(term) for term in terms]))
         ctx.save_for_backward(log_probs, target)
         ctx.ignore_index = ignore_index
+        predicted, matched, log_matched, count = torch.cat(sums, dim=1).unbind(0)
         ctx.mark_non_differentiable(count)
         return predicted, matched, log_matched, count
 
@@ -73,30 +73,39 @@ class _SumByClass(torch.autograd.Function):
     ) -> tuple[Tensor, None, None]:
         log_probs, target = ctx.saved_tensors
         scored = (target != ctx.ignore_index).to(log_probs.dtype)
-        by_class = _labels(target, ctx.ignore_index, 0)
+        by_class = _labels(target, ctx.ignore_index)
         # What the target's own class adds to g, zero where nothing is scored.
-        own = _at_target(log_probs, target, ctx.ignore_index).exp_()
+        own = log_probs.gather(1, by_class[:, None]).squeeze(1).exp_()
         own.mul_(grad_matched.to(own.dtype)[by_class]).add_(grad_log.to(own.dtype)[by_class])
         own.mul_(scored)
         weights = grad_predicted.to(log_probs.dtype)
         grad = log_probs.exp()
-        total = torch.zeros_like(own)
-        for c, weight in enumerate(weights):
-            total.addcmul_(grad[:, c], weight.expand_as(total))
-        total.mul_(scored).add_(own)
-        for c, weight in enumerate(weights):
-            grad[:, c].mul_(scored * weight - total).add_(torch.where(target == c, own, 0))
+        total = torch.einsum("bc...,c->b...", grad, weights).mul_(scored).add_(own)[:, None]
+        for part, is_class in _by_class(target, log_probs):
+            weight = weights[part].view(-1, *[1] * (target.dim() - 1))
+            grad[:, part].mul_(scored[:, None] * weight - total).add_(is_class * own[:, None])
         return grad, None, None
 
 
-def _labels(target: Tensor, ignore_index: int, unscored: int) -> Tensor:
-    """Target as an index; ``unscored`` where nothing is scored."""
-    return torch.where(target == ignore_index, unscored, target).long()
+def _by_class(target: Tensor, log_probs: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Yields some classes, and which voxels have them as their target: (B, classes, ...) bool."""
+    count = log_probs.shape[1]
+    step = count if suits_gpu(log_probs) else 1
+    classes = torch.arange(count, device=target.device).view(1, -1, *[1] * (target.dim() - 1))
+    for first in range(0, count, step):
+        part = slice(first, first + step)
+        yield part, target[:, None] == classes[:, part]
 
 
-def _at_target(log_probs: Tensor, target: Tensor, ignore_index: int) -> Tensor:
-    """Log-probability (B, ...) of each voxel's own class; of some class where it has none."""
-    return log_probs.gather(1, _labels(target, ignore_index, 0).unsqueeze(1)).squeeze(1)
+def _class_sum(values: Tensor) -> Tensor:
+    """Sums (B, C, ...) over all but the classes, float64."""
+    axes = [axis for axis in range(values.dim()) if axis != 1]
+    return values.sum(dim=axes).double()
+
+
+def _labels(target: Tensor, ignore_index: int) -> Tensor:
+    """Target as an index; 0 where nothing is scored."""
+    return torch.where(target == ignore_index, 0, target).long()
 
 
 def class_sums(logits: Tensor, target: Tensor, ignore_index: int = 255) -> ClassSums:

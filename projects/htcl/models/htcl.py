@@ -26,6 +26,7 @@ from htcl.geometry import DepthBins
 from htcl.losses import Loss, VoxelPrediction
 from htcl.models.building import build_part
 from htcl.models.checkpointing import checkpoint_modules
+from htcl.models.fast_layers import exchange_layers
 from htcl.models.interfaces import (
     Batch,
     DepthEstimate,
@@ -34,7 +35,6 @@ from htcl.models.interfaces import (
     SceneFeatures,
     required_inputs,
 )
-from htcl.models.normalization import exchange_norms
 from htcl.ops import trilinear_resample
 
 Config = Mapping[str, Any]
@@ -139,7 +139,7 @@ class HTCL(Base3DSegmentor):
         self.auxiliary_weight = auxiliary_weight
         self.label_stride = label_stride
         self.training_observers: list[Callable[[VoxelPrediction], None]] = []
-        exchange_norms(self)
+        exchange_layers(self)
         absent = {name for name, part in vars(self).items() if part is None}
         checkpoint_modules(self, [p for p in checkpointing if p.split(".")[0] not in absent])
 

@@ -65,9 +65,7 @@ def batch_norm_scale_shift(
 class _GroupNorm(torch.autograd.Function):
     """With s = weight / sqrt(variance + eps), y = x s + (bias - mean s).
 
-    For the gradient g of y, a = sum of g weight x and b = sum of g weight over a row of R values::
-
-        dx = g s + x k - mean k - b r / R,    k = (b mean - a) r^3 / R,    r = s / weight
+    The backward pass is PyTorch's, whose kernel has a block for each channel, in float32 at least.
     """
 
     @staticmethod
@@ -92,23 +90,13 @@ class _GroupNorm(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, Tensor, Tensor, None]:
         x, weight, mean, reciprocal = ctx.saved_tensors
-        (batch, channels), groups = x.shape[:2], mean.shape[1]
-        with torch.autocast(x.device.type, enabled=False):
-            dtype = mean.dtype
-            wide, given = (t.reshape(batch, channels, -1).to(dtype) for t in (x, grad))
-            sum_product, total = (given * wide).sum(dim=2), given.sum(dim=2)
-            by_group = (batch, groups, -1)
-            per_row = (t.mul(weight).view(by_group).sum(dim=2) for t in (sum_product, total))
-            a, b = per_row
-            length = math.prod(x.shape[1:]) // groups
-            k = (b * mean - a) * reciprocal**3 / length
-            constant = -k * mean - b * reciprocal / length
-            scale = (reciprocal[:, :, None] * weight.view(groups, -1)).reshape(batch, channels, 1)
-            rows = torch.addcmul(_spread(constant, channels), given, scale.to(dtype))
-            dx = rows.addcmul_(wide, _spread(k, channels)).to(x.dtype).view(x.shape)
-            centred = sum_product.view(by_group) - mean[:, :, None] * total.view(by_group)
-            grad_weight = (centred * reciprocal[:, :, None]).view(batch, channels).sum(dim=0)
-            return dx, None, grad_weight.to(weight.dtype), total.sum(dim=0).to(weight.dtype), None
+        given, wide, factor = (t.to(mean.dtype).contiguous() for t in (grad, x, weight))
+        sizes = (*x.shape[:2], math.prod(x.shape[2:]), mean.shape[1])
+        dx, grad_weight, grad_bias = torch.ops.aten.native_group_norm_backward(
+            given, wide, mean, reciprocal, factor, *sizes, [True, True, True]
+        )
+        dtype = weight.dtype
+        return dx.to(x.dtype), None, grad_weight.to(dtype), grad_bias.to(dtype), None
 
 
 def _by_channel(
@@ -119,8 +107,3 @@ def _by_channel(
     scale = reciprocal[:, :, None] * weight.view(groups, -1)
     shift = torch.addcmul(bias.view(groups, -1), mean[:, :, None], scale, value=-1)
     return scale.reshape(-1, channels), shift.reshape(-1, channels)
-
-
-def _spread(rows: Tensor, channels: int) -> Tensor:
-    """A number for each group (B, G) as one for each channel (B, C, 1)."""
-    return rows.repeat_interleave(channels // rows.shape[1], dim=1, output_size=channels)[..., None]

@@ -1,4 +1,4 @@
-"""Norm layers exchanged by class, and folded into convolutions."""
+"""Layers exchanged by class, and batch norms folded into convolutions."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ import copy
 import pytest
 import torch
 from mmcv.cnn import ConvModule
+from mmcv.cnn.bricks.conv2d_adaptive_padding import Conv2dAdaptivePadding
+from mmcv.cnn.bricks.swish import Swish
 from torch import nn
 
-from htcl.models.normalization import BatchNorm2d, GroupNorm, exchange_norms, fold_batch_norms
+from htcl.models.fast_layers import (
+    BatchNorm2d,
+    GroupNorm,
+    SamePaddedConv2d,
+    exchange_layers,
+    fold_batch_norms,
+)
 from htcl.ops import gpu_operators
 
 
@@ -35,8 +43,8 @@ def network():
 
 def test_exchanged_network_is_the_same(network):
     plain, on_cpu = copy.deepcopy(network), copy.deepcopy(network)
-    exchange_norms(network)
-    exchange_norms(on_cpu)
+    exchange_layers(network)
+    exchange_layers(on_cpu)
     assert type(network[1].gn) is GroupNorm and type(network[3]) is BatchNorm2d
     assert list(network.state_dict()) == list(plain.state_dict())
     x = torch.randn(2, 3, 9, 9)
@@ -45,13 +53,18 @@ def test_exchanged_network_is_the_same(network):
         torch.testing.assert_close(on_cpu.train(mode)(x), expected, rtol=0, atol=0)
         with gpu_operators():
             torch.testing.assert_close(network.train(mode)(x), expected, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(network.state_dict(), plain.state_dict())
+    torch.testing.assert_close(on_cpu.state_dict(), plain.state_dict(), rtol=0, atol=0)
+    state = network.state_dict()
+    for name, value in plain.state_dict().items():
+        # The GPU form does not count batches.
+        if not name.endswith("num_batches_tracked"):
+            torch.testing.assert_close(state[name], value)
 
 
 def test_frozen_batch_norm_still_learns_scale_and_shift(network):
     """Evaluation mode fixes the statistics, not the parameters."""
     plain = copy.deepcopy(network).eval()
-    exchange_norms(network.eval())
+    exchange_layers(network.eval())
     x = torch.randn(2, 3, 9, 9)
     plain(x).square().sum().backward()
     with gpu_operators():
@@ -61,7 +74,7 @@ def test_frozen_batch_norm_still_learns_scale_and_shift(network):
 
 
 def test_folded_network_predicts_the_same(network):
-    exchange_norms(network.eval())
+    exchange_layers(network.eval())
     x = torch.randn(2, 3, 9, 9)
     expected = network(x)
     folded = fold_batch_norms(network)
@@ -73,3 +86,24 @@ def test_folded_network_predicts_the_same(network):
 def test_training_network_is_refused(network):
     with pytest.raises(ValueError, match=r"eval\(\)"):
         fold_batch_norms(network.train())
+
+
+def test_swish_is_one_operator():
+    layer = nn.Sequential(Swish())
+    x = torch.tensor([-2.0, 0.0, 3.0])
+    exchange_layers(layer)
+    # x / (1 + exp(-x)): -2 / (1 + e^2), 0, 3 / (1 + e^-3)
+    torch.testing.assert_close(layer(x), torch.tensor([-0.2384058, 0.0, 2.8577224]))
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(8, 9), (7, 12), (1, 2)])
+def test_convolution_pads_itself(kernel, stride, size):
+    """The result of mmcv's layer, which pads first, whether the padding is even or not."""
+    layer = nn.Sequential(Conv2dAdaptivePadding(2, 3, kernel, stride))
+    x = torch.randn(1, 2, *size)
+    expected = layer(x)
+    exchange_layers(layer)
+    assert type(layer[0]) is SamePaddedConv2d
+    torch.testing.assert_close(layer(x), expected)

@@ -1,11 +1,15 @@
-"""Norm layers of a network by device and mode: exchanged, or folded into convolutions."""
+"""Layers of torch and mmcv exchanged for faster ones of the same formula; batch norms folded."""
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
+from mmcv.cnn.bricks.conv2d_adaptive_padding import Conv2dAdaptivePadding
+from mmcv.cnn.bricks.swish import Swish
 from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -22,16 +26,23 @@ class GroupNorm(nn.GroupNorm):
         return group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
 
-class _FixedBatchNorm:
-    """Goes in front of a batch norm's class: scale and shift where the statistics are fixed.
+class _FewKernels:
+    """Goes in front of a batch norm's class.
 
-    PyTorch's GPU kernel for this case is slow on 16-bit input with float32 statistics.
+    With fixed statistics it scales and shifts; PyTorch's GPU kernel for this case is slow on 16-bit
+    input with float32 statistics. In a training ``num_batches_tracked`` stands still on a GPU, a
+    kernel less for each of some 400 norms: nothing reads it, but for a momentum of None.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         norm = cast(Any, self)
-        if norm.training or norm.running_mean is None or not suits_gpu(input):
+        if norm.running_mean is None or norm.momentum is None or not suits_gpu(input):
             return super().forward(input)  # type: ignore[misc]
+        if norm.training:
+            statistics = (norm.running_mean, norm.running_var)
+            return F.batch_norm(
+                input, *statistics, norm.weight, norm.bias, True, norm.momentum, norm.eps
+            )
         return scale_shift(
             input,
             *batch_norm_scale_shift(
@@ -40,16 +51,40 @@ class _FixedBatchNorm:
         )
 
 
-class BatchNorm1d(_FixedBatchNorm, nn.BatchNorm1d):
-    """torch's layer, fast in evaluation mode."""
+class BatchNorm1d(_FewKernels, nn.BatchNorm1d):
+    """torch's layer in few kernels."""
 
 
-class BatchNorm2d(_FixedBatchNorm, nn.BatchNorm2d):
-    """torch's layer, fast in evaluation mode."""
+class BatchNorm2d(_FewKernels, nn.BatchNorm2d):
+    """torch's layer in few kernels."""
 
 
-class BatchNorm3d(_FixedBatchNorm, nn.BatchNorm3d):
-    """torch's layer, fast in evaluation mode."""
+class BatchNorm3d(_FewKernels, nn.BatchNorm3d):
+    """torch's layer in few kernels."""
+
+
+class FusedSwish(Swish):
+    """``x * sigmoid(x)`` in one pass, which keeps ``x`` alone for the gradient."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Activates a tensor of any shape."""
+        return F.silu(x)
+
+
+class SamePaddedConv2d(Conv2dAdaptivePadding):
+    """mmcv's layer; it lets the convolution pad where both sides get the same number of zeros."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (B, C, H, W) to (B, O, ceil(H / stride), ceil(W / stride))."""
+        sizes = zip(x.shape[2:], self.kernel_size, self.stride, self.dilation, strict=True)
+        missing = [
+            max((math.ceil(n / step) - 1) * step + (kernel - 1) * spread + 1 - n, 0)
+            for n, kernel, step, spread in sizes
+        ]
+        if any(count % 2 for count in missing):
+            return super().forward(x)
+        half = [count // 2 for count in missing]
+        return F.conv2d(x, self.weight, self.bias, self.stride, half, self.dilation, self.groups)
 
 
 _EXCHANGED: dict[type[nn.Module], type[nn.Module]] = {
@@ -57,11 +92,13 @@ _EXCHANGED: dict[type[nn.Module], type[nn.Module]] = {
     nn.BatchNorm1d: BatchNorm1d,
     nn.BatchNorm2d: BatchNorm2d,
     nn.BatchNorm3d: BatchNorm3d,
+    Swish: FusedSwish,
+    Conv2dAdaptivePadding: SamePaddedConv2d,
 }
 
 
-def exchange_norms(model: nn.Module) -> None:
-    """Gives every norm layer of torch's own classes the class of this module, in place.
+def exchange_layers(model: nn.Module) -> None:
+    """Gives every layer of a class that has a faster one here that class, in place.
 
     Formulas, names of weights and ``isinstance`` stay as they are.
     """
