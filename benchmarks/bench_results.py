@@ -331,8 +331,7 @@ def plot_growth(rows: list[dict[str, Any]], path: Path) -> bool:
                 (panels[1, column], [point.memory / _MIB for point in points]),
             ):
                 panel.plot(sizes, values, "o-", label=name)
-                panel.margins(y=0.1)
-                panel.set_ylim(bottom=0)
+                panel.set_ylim(0, 1.1 * panel.dataLim.y1)
                 panel.grid(alpha=0.3)
         panels[1, column].set_xlabel(AXES[axis])
     panels[0, 0].set_ylabel("time of a prediction, ms")
