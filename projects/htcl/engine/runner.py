@@ -120,6 +120,9 @@ def prepare_loader(loader: dict[str, Any], inputs: frozenset[str]) -> dict[str, 
     if not loader.get("num_workers"):
         loader.pop("persistent_workers", None)
         loader.pop("prefetch_factor", None)
+    if torch.cuda.is_available():
+        # From pinned memory the preprocessor's copies run beside the computation.
+        loader.setdefault("pin_memory", True)
     loader["dataset"] = _with_inputs(loader["dataset"], inputs)
     return loader
 
