@@ -278,7 +278,10 @@ class TestGpuCheck:
     def test_parity_of_a_cpu_with_itself(self, tool, capsys):
         words = ["--config", MONO, "--device", "cpu", "--size", "64", "160"]
         assert tool.main(["parity", *words]) == 0
-        assert "| fp32 | 100.000% | 0.00e+00 |" in capsys.readouterr().out
+        # What predicts has its batch norms folded, which rounds.
+        row = capsys.readouterr().out.splitlines()[-1].split(" | ")
+        assert row[0] == "| fp32" and float(row[1].removesuffix("%")) > 99.9
+        assert 0 < float(row[2]) < 1e-4
 
     def test_kernels(self, tool, capsys):
         words = ["--config", MONO, "--device", "cpu", "--size", "64", "160", "--top", "2"]

@@ -6,6 +6,7 @@ import math
 import sys
 from typing import Any, TextIO
 
+import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
@@ -93,7 +94,7 @@ class ProgressBarHook(Hook):
             return
         self._bars[mode].update()
         if mode == "train" and outputs:
-            label = f"{float(outputs['loss']):.3f}"
+            label = f"{torch.as_tensor(outputs['loss']).item():.3f}"
             if not isinstance(runner.train_loop, IterBasedTrainLoop):
                 label += f", epoch {runner.epoch + 1}/{runner.max_epochs}"
             self._bars[mode].set_postfix_str(f"loss {label}", refresh=False)
