@@ -10,7 +10,8 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -162,7 +163,7 @@ def build_model(cfg: Any, precision: str, device: torch.device) -> nn.Module:
 
 def fold(model: nn.Module) -> None:
     """Folds batch norms as the tools do that predict; older revisions did not."""
-    with suppress(ImportError):
+    if find_spec("htcl.models.fast_layers") is not None:
         from htcl.models.fast_layers import fold_batch_norms
 
         fold_batch_norms(model)

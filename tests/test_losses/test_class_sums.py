@@ -91,3 +91,10 @@ def test_inputs_stay_as_they_are():
 def test_shapes_must_fit():
     with pytest.raises(ValueError, match="resize the logits"):
         class_sums(torch.zeros(1, 4, 2, 2, 2), torch.zeros(1, 4, 4, 4))
+
+
+def test_a_class_masked_by_infinity_costs_nothing():
+    logits = torch.tensor([[[0.0, 0.0], [0.0, 0.0], [-torch.inf, -torch.inf]]])
+    sums = class_sums(logits, torch.tensor([[0, 1]]))
+    assert sums.predicted.tolist() == [1, 1, 0]
+    assert sums.log_matched[2] == 0 and sums.log_matched.isfinite().all()

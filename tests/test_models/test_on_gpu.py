@@ -14,9 +14,10 @@ from htcl.ops import build_splat_index, lift_splat, plane_cost_volume
 from htcl.ops.normalization import group_norm
 
 pytestmark = pytest.mark.gpu
+GPU = torch.device("cuda")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def scene(repo_root):
     """The mini network with everything, and a batch of noise."""
     cfg = load_config(repo_root / "projects/configs/occupancy/mini/htcl_plus.py")
@@ -28,7 +29,7 @@ def scene(repo_root):
 def both(function, *tensors):
     """Results and gradients on the CPU and on the GPU."""
     found = []
-    for device in ("cpu", "cuda"):
+    for device in ("cpu", GPU):
         leaves = [tensor.detach().to(device).requires_grad_() for tensor in tensors]
         out = function(*leaves)
         weight = torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view(out.shape)
@@ -70,8 +71,8 @@ def test_a_folded_prediction_waits_for_nothing(scene):
     model, batch = scene
     with torch.no_grad():
         expected = model(batch, mode="tensor")
-        model = fold_batch_norms(model).cuda()
-        batch = map_tensors(dict(batch), torch.Tensor.cuda)
+        model = fold_batch_norms(model).to(GPU)
+        batch = map_tensors(dict(batch), lambda tensor: tensor.to(GPU))
         model(batch, mode="tensor")  # libraries set themselves up
         torch.cuda.synchronize()
         torch.cuda.set_sync_debug_mode("error")

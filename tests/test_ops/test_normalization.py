@@ -114,3 +114,10 @@ def test_scale_shift_keeps_half_precision():
     out = scale_shift(x, torch.tensor([1.0, 2.0]), torch.tensor([0.0, 1.0]))
     assert out.dtype == torch.bfloat16
     assert out[0].tolist() == [[1] * 3, [3] * 3]
+
+
+def test_scale_shift_differentiates_a_shift_alone():
+    """As of a norm whose weight is frozen."""
+    shift = torch.zeros(2, requires_grad=True)
+    scale_shift(torch.ones(1, 2, 3), torch.ones(2), shift).sum().backward()
+    assert shift.grad.tolist() == [3, 3]

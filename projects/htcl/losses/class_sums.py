@@ -53,12 +53,13 @@ class _SumByClass(torch.autograd.Function):
         ctx: Any, logits: Tensor, target: Tensor, ignore_index: int
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         log_probs = F.log_softmax(logits, dim=1)
-        scored = (target != ignore_index).to(log_probs.dtype)[:, None]
+        scored = (target != ignore_index)[:, None]
         sums: list[Tensor] = []
         for part, is_class in _by_class(target, log_probs):
-            logs, own = log_probs[:, part], is_class * scored
-            probs = logs.exp().mul_(scored)
-            terms = (probs, probs * own, logs * own, own)
+            logs, own = log_probs[:, part], is_class & scored
+            probs, others = logs.exp().mul_(scored), ~own
+            # Filled, not multiplied: a class that is masked by -inf would make 0 * -inf.
+            terms = (probs, probs.masked_fill(others, 0), logs.masked_fill(others, 0), own)
             sums.append(torch.stack([_class_sum(term) for term in terms]))
         ctx.save_for_backward(log_probs, target)
         ctx.ignore_index = ignore_index

@@ -48,7 +48,7 @@ def scale_shift(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """
     scale, shift = (t.reshape(*t.shape, *[1] * (x.dim() - 2)) for t in (scale, shift))
     with torch.autocast(x.device.type, enabled=False):
-        if torch.is_grad_enabled() and (x.requires_grad or scale.requires_grad):
+        if torch.is_grad_enabled() and any(t.requires_grad for t in (x, scale, shift)):
             return torch.addcmul(shift, x, scale).to(x.dtype)
         return torch.addcmul(shift, x, scale, out=torch.empty_like(x))
 
