@@ -12,8 +12,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from PIL import Image
 
+from htcl.config import load_config
 from htcl.datasets.voxel_files import write_voxel_labels, write_voxel_mask
 from htcl.ops import gpu_operators
 
@@ -156,3 +159,17 @@ def _voxels() -> tuple[np.ndarray, np.ndarray]:
     invalid[:, :68] = True
     invalid[:, :, 0] = True
     return raw, invalid
+
+
+@pytest.fixture(scope="session")
+def load_tiny_config(repo_root: Path, kitti_tree: Path) -> Callable[[], Config]:
+    """Loads the toy network's config, whose data is the tiny tree; a new one each time."""
+
+    def load() -> Config:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MINI_KITTI_ROOT", str(kitti_tree))
+            cfg = load_config(repo_root / "tests" / "data" / "tiny_htcl.py")
+        init_default_scope(cfg.default_scope)
+        return cfg
+
+    return load

@@ -12,13 +12,12 @@ import pytest
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.model import is_model_wrapper
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, MODELS
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from htcl.command_line import PRECISIONS
-from htcl.config import load_config
 from htcl.engine import predictor as predictor_module
 from htcl.engine.predictor import _DTYPES, Predictor, compile_forward
 from htcl.errors import InvalidValueError
@@ -31,12 +30,8 @@ VARIANTS = {"htcl": {}, "stereoscene": STILL, "mono": {**MONO, **STILL}, "mono_t
 
 
 @pytest.fixture(scope="module")
-def cfg(repo_root, kitti_tree):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MINI_KITTI_ROOT", str(kitti_tree))
-        cfg = load_config(repo_root / "tests" / "data" / "tiny_htcl.py")
-    init_default_scope(cfg.default_scope)
-    return cfg
+def cfg(load_tiny_config):
+    return load_tiny_config()
 
 
 @pytest.fixture(scope="module")

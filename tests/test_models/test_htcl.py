@@ -10,9 +10,7 @@ import copy
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import DATASETS, MODELS, init_default_scope
-
-from htcl.config import load_config
+from mmengine.registry import DATASETS, MODELS
 
 MONO = {"stereo": None, "depth_fusion": None}
 STILL = {"temporal": None, "temporal_fusion": None}
@@ -29,12 +27,8 @@ HISTORY_LOSSES = {f"temporal_{name}" for name in HEAD_LOSSES} | {"loss_depth_cur
 
 
 @pytest.fixture(scope="module")
-def cfg(repo_root, kitti_tree):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MINI_KITTI_ROOT", str(kitti_tree))
-        cfg = load_config(repo_root / "tests" / "data" / "tiny_htcl.py")
-    init_default_scope(cfg.default_scope)
-    return cfg
+def cfg(load_tiny_config):
+    return load_tiny_config()
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,8 @@ import copy
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, MODELS
 
-from htcl.config import load_config
 from htcl.geometry import Camera
 
 # Around the car: what a camera sees in front has a place behind.
@@ -21,11 +20,8 @@ ALONG_N = {"images": 0, "right": 0, "focal_baseline": 0, "history": 1, "current_
 
 
 @pytest.fixture(scope="module")
-def network_and_sample(repo_root, kitti_tree):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MINI_KITTI_ROOT", str(kitti_tree))
-        cfg = load_config(repo_root / "tests" / "data" / "tiny_htcl.py")
-    init_default_scope(cfg.default_scope)
+def network_and_sample(load_tiny_config):
+    cfg = load_tiny_config()
     dataset = {**cfg.train_dataloader.dataset, "inputs": ("images", "right", "history")}
     dataset["inputs"] += ("current_from_history",)
     sample = DATASETS.build(dataset)[2]
