@@ -6,13 +6,22 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from htcl.command_line import positive, run_tool, tool_parser
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from htcl.geometry import VoxelGrid
 
 EXAMPLE = """\
 layouts:
   GT_DIR    data set root (sequences/XX/voxels/*.label with *.invalid), or a plain folder of both
+            (the columns in_view and out_of_view also need sequences/XX/calib.txt and image_2/)
   PRED_DIR  root with sequences/XX/predictions/*.label, or a plain folder of *.label
+
+The columns visible and occluded need a network's depth, which label files lack: tools/test.py.
 
 example:
   python tools/evaluate_predictions.py data/kitti/dataset work_dirs/predictions \\
@@ -46,6 +55,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--no-invalid", action="store_true", help="score invalid voxels too (not official)"
     )
     parser.add_argument(
+        "--no-views", action="store_true", help="do not split into voxels in and out of view"
+    )
+    parser.add_argument(
         "--grid-size",
         type=int,
         nargs=3,
@@ -72,13 +84,13 @@ def evaluate(args: argparse.Namespace) -> None:
 
     from htcl.datasets.semantickitti_specification import SEMANTICKITTI
     from htcl.evaluation.prediction_files import find_frames, score_frame
+    from htcl.evaluation.regions import FULL, range_regions, view_regions, whole_grid_ranges
     from htcl.evaluation.report import (
         as_percentages,
         format_table,
         save_confusion_picture,
-        scores_by_range,
+        scores_by_region,
     )
-    from htcl.evaluation.ssc_confusion import near_box
     from htcl.files import atomic_write
     from htcl.geometry import VoxelGrid
 
@@ -90,26 +102,47 @@ def evaluate(args: argparse.Namespace) -> None:
     )
     specification = replace(SEMANTICKITTI, grid=grid, stored_grid=grid)
     sequences = specification.select_sequences(args.split, args.sequences)
-    boxes = [near_box(grid, reach) for reach in args.ranges]
+    regions = range_regions(grid, args.ranges)
+    repeated = whole_grid_ranges(grid, args.ranges)
     frames = find_frames(args.gt_dir, args.pred_dir, sequences, not args.no_invalid)
-    bar = tqdm(frames, desc="scoring", unit="frame")
-    total = np.asarray(sum(score_frame(frame, specification, boxes) for frame in bar))
-    scores = scores_by_range(total, args.ranges, specification)
+    views = _views(args, sorted({frame.sequence for frame in frames}), grid)
+    total: dict[str, np.ndarray] = {}
+    for frame in tqdm(frames, desc="scoring", unit="frame"):
+        seen = view_regions(views[frame.sequence]) if views else {}
+        for name, matrix in score_frame(frame, specification, regions | seen).items():
+            total[name] = total.get(name, 0) + matrix
+    scores = scores_by_region(total, specification)
     print(f"frames: {len(frames)}; scores in per cent")
-    print(format_table(scores, specification, total[0].sum(axis=0)))
+    print(format_table(scores, specification, total[FULL].sum(axis=0), omit=repeated))
     if args.json:
         report = {
             "frames": [frame.name for frame in frames],
             "class_names": list(specification.class_names),
             "percent": as_percentages(scores, specification),
-            "confusion_rows_predicted": total[0].tolist(),
+            "confusion_rows_predicted": total[FULL].tolist(),
         }
         with atomic_write(args.json, "w") as file:
             file.write(json.dumps(report, indent=2) + "\n")
         print(f"scores: {args.json}")
     if args.confusion:
-        save_confusion_picture(args.confusion, total[0], specification.class_names)
+        save_confusion_picture(args.confusion, total[FULL], specification.class_names)
         print(f"confusion matrix: {args.confusion}")
+
+
+def _views(args: argparse.Namespace, sequences: list[str], grid: VoxelGrid) -> dict[str, Tensor]:
+    """Voxels in view by sequence, bool (X, Y, Z); empty if unwanted or if files are missing."""
+    from htcl.errors import MissingFileError
+    from htcl.evaluation.prediction_files import views_of_sequences
+
+    if args.no_views:
+        return {}
+    try:
+        if sequences == [""]:
+            raise MissingFileError("a plain folder of ground truth has no calibration")
+        return views_of_sequences(args.gt_dir, sequences, grid)
+    except MissingFileError as error:
+        print(f"without the columns in_view and out_of_view: {error}")
+        return {}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from htcl.evaluation.report import (
     as_percentages,
     format_table,
     save_confusion_picture,
-    scores_by_range,
+    scores_by_region,
 )
 from htcl.geometry import VoxelGrid
 
@@ -27,8 +27,8 @@ TOY = DatasetSpecification(
 CONFUSION = np.array([[10, 2, 0], [2, 3, 0], [0, 1, 0]])
 
 
-def test_percentages_are_keyed_by_range():
-    flat = as_percentages(scores_by_range(np.stack([CONFUSION, CONFUSION]), [12.8], TOY), TOY)
+def test_percentages_are_keyed_by_region():
+    flat = as_percentages(scores_by_region({"full": CONFUSION, "12.8m": CONFUSION}, TOY), TOY)
     assert flat["IoU"] == flat["12.8m/IoU"] == 50
     assert set(flat) == {
         prefix + key
@@ -38,9 +38,16 @@ def test_percentages_are_keyed_by_range():
 
 
 def test_table_marks_absent_classes():
-    table = format_table(scores_by_range(CONFUSION[None], [], TOY), TOY, CONFUSION.sum(axis=0))
+    table = format_table(scores_by_region({"full": CONFUSION}, TOY), TOY, CONFUSION.sum(axis=0))
     assert "road (absent)" in table
     assert "37.50" in table
+
+
+def test_table_omits_columns_but_not_scores():
+    scores = scores_by_region({"full": CONFUSION, "51.2m": CONFUSION, "in_view": CONFUSION}, TOY)
+    heading = format_table(scores, TOY, CONFUSION.sum(axis=0), omit=["51.2m"]).splitlines()[1]
+    assert heading.split() == ["|", "|", "full", "|", "in_view", "|"]
+    assert as_percentages(scores, TOY)["51.2m/IoU"] == 50
 
 
 def test_confusion_picture(tmp_path):
@@ -53,5 +60,5 @@ def test_confusion_picture(tmp_path):
 def test_the_empty_class_may_be_the_last_one():
     last = replace(TOY, class_names=("car", "road", "free"), empty_class=2)
     turned = np.roll(CONFUSION, -1, axis=(0, 1))
-    expected = as_percentages(scores_by_range(CONFUSION[None], [], TOY), TOY)
-    assert as_percentages(scores_by_range(turned[None], [], last), last) == expected
+    expected = as_percentages(scores_by_region({"full": CONFUSION}, TOY), TOY)
+    assert as_percentages(scores_by_region({"full": turned}, last), last) == expected

@@ -4,17 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.errors import InvalidValueError
-from htcl.evaluation.ssc_confusion import (
-    confusion_by_range,
-    confusion_matrix,
-    near_box,
-    ssc_scores,
-)
-from htcl.geometry import VoxelGrid
+from htcl.evaluation.ssc_confusion import confusion_by_region, confusion_matrix, ssc_scores
 
-GRID = SEMANTICKITTI.grid
 CLASSES = (20, 255)
 
 
@@ -106,23 +98,20 @@ def test_classes_out_of_range_are_refused():
         confusion_matrix(torch.zeros(2, 2), torch.zeros(2, 3), *CLASSES)
 
 
-def test_near_boxes_of_the_benchmarks_grid():
-    """0.2 m voxels, y from -25.6: 12.8 m are 64 voxels in front and 32 to each side."""
-    assert near_box(GRID, 12.8) == (slice(0, 64), slice(96, 160))
-    assert near_box(GRID, 25.6) == (slice(0, 128), slice(64, 192))
-    assert near_box(GRID, 51.2) == (slice(0, 256), slice(0, 256))
-
-
-def test_near_box_of_a_coarse_grid_and_of_none():
-    assert near_box(GRID.resized(0.8), 12.8) == (slice(0, 16), slice(24, 40))
-    with pytest.raises(InvalidValueError, match=r"within 0.1 m"):
-        near_box(GRID, 0.1)
-
-
-def test_ranges_count_their_voxels_only():
+def test_regions_count_their_voxels_only():
     prediction, target = map(torch.from_numpy, _pair(1, (16, 16, 4)))
-    box = near_box(VoxelGrid((0.0, -8.0, 0.0), 1.0, (16, 16, 4)), 8.0)
-    full, near = confusion_by_range(prediction, target, [box], SEMANTICKITTI)
-    np.testing.assert_array_equal(full, confusion_matrix(prediction, target, *CLASSES).numpy())
-    cut = confusion_matrix(prediction[:8, 4:12], target[:8, 4:12], *CLASSES)
-    np.testing.assert_array_equal(near, cut.numpy())
+    mask = torch.rand((16, 16, 4), generator=torch.manual_seed(0)) < 0.3
+    regions = {"full": (slice(None),), "box": (slice(0, 8), slice(4, 12)), "mask": mask}
+    found = confusion_by_region(prediction, target, regions, *CLASSES)
+    assert list(found) == list(regions)
+    for name, window in regions.items():
+        alone = confusion_matrix(prediction[window], target[window], *CLASSES).numpy()
+        np.testing.assert_array_equal(found[name], alone)
+        assert found[name].dtype == np.int64
+
+
+def test_a_mask_of_another_grid_is_named():
+    voxels = torch.zeros((4, 4, 2), dtype=torch.uint8)
+    regions = {"in_view": torch.ones((4, 4, 1), dtype=torch.bool)}
+    with pytest.raises(InvalidValueError, match=r"'in_view' has a mask \(4, 4, 1\).*\(4, 4, 2\)"):
+        confusion_by_region(voxels, voxels, regions, *CLASSES)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from htcl.datasets.specification import build_specification
 from htcl.errors import InvalidValueError
 from htcl.evaluation import confusion_matrix, ssc_scores
 from htcl.evaluation.ssc_metric import SSCMetric
-from htcl.geometry import VoxelGrid
+from htcl.geometry import Camera, VoxelGrid, VoxelSight
 
 SPECIFICATION = replace(SEMANTICKITTI, grid=VoxelGrid((0.0, -8.0, -1.0), 1.0, (16, 16, 4)))
 
@@ -32,6 +33,42 @@ def _sample(seed, labelled=True):
     if labelled:
         sample.gt_voxels = BaseDataElement(semantics=target)
     return sample
+
+
+def _camera(shift=0.0):
+    """Looks ahead from ``shift`` m left of the origin: 4 x 2 pixels, ``|y - shift|`` < x."""
+    intrinsics = torch.eye(4)
+    intrinsics[:2, :3] = torch.tensor([[2, 0, 1.5], [0, 2, 0.5]])
+    reference_from_camera = torch.tensor(
+        [[0.0, 0, 1, 0], [-1, 0, 0, shift], [0, -1, 0, 0], [0, 0, 0, 1]]
+    )
+    matrices = (intrinsics, reference_from_camera, torch.eye(3), torch.eye(4))
+    return Camera(*(matrix[None] for matrix in matrices), (2, 4))
+
+
+def _depth(left, right):
+    """A map of two cells, metres."""
+    return torch.tensor([[[left, right]]])
+
+
+def _seen_sample(seed, depth=None):
+    sample = _sample(seed)
+    if depth is not None:
+        sample.depth_plane = depth
+    return sample.to_dict()
+
+
+def _batch(*cameras):
+    return {"inputs": {"cameras": list(cameras)}}
+
+
+@pytest.fixture
+def messages(monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        "htcl.evaluation.ssc_metric.print_log", lambda message, **_: said.append(message)
+    )
+    return said
 
 
 def _metric(**kwargs):
@@ -113,22 +150,14 @@ def test_samples_without_ground_truth_are_left_out(caplog):
     assert metric.evaluate(size=2) == alone.evaluate(size=1)
 
 
-def test_a_split_without_labels_has_no_scores(monkeypatch):
-    messages = []
-    monkeypatch.setattr(
-        "htcl.evaluation.ssc_metric.print_log", lambda message, **_: messages.append(message)
-    )
+def test_a_split_without_labels_has_no_scores(messages):
     metric = _metric()
     metric.process(None, [_sample(0, labelled=False).to_dict()])
     assert metric.evaluate(size=1) == {}
     assert "1 of 1 samples have no ground truth" in messages[0]
 
 
-def test_table_lists_scores_classes_and_ranges(monkeypatch):
-    messages = []
-    monkeypatch.setattr(
-        "htcl.evaluation.ssc_metric.print_log", lambda message, **_: messages.append(message)
-    )
+def test_table_lists_scores_classes_and_ranges(messages):
     metric = _metric()
     metric.process(None, [_sample(0).to_dict()])
     scores = metric.evaluate(size=1)
@@ -153,3 +182,116 @@ def test_prefix_is_optional():
     metric = _metric(prefix="val", ranges=())
     metric.process(None, [_sample(0).to_dict()])
     assert "val/mIoU" in metric.evaluate(size=1)
+
+
+def test_depth_tolerance_makes_more_visible():
+    counts = []
+    for tolerance in (0.0, 0.5, 4.0):
+        metric = _metric(depth_tolerance=tolerance)
+        metric.process(_batch(_camera()), [_seen_sample(0, _depth(4.0, 9.0))])
+        counts.append(int(metric.results[0][4].sum()))
+    assert counts[0] <= counts[1] < counts[2]
+
+
+def test_views_are_scored_apart():
+    """Two drives with another camera and another depth each, in one batch."""
+    cameras = (_camera(), _camera(shift=3.0))
+    depths = (_depth(4.0, 9.0), _depth(6.0, 2.0))
+    samples = [_seen_sample(seed, depth) for seed, depth in enumerate(depths)]
+    metric = _metric()
+    metric.process(_batch(*cameras), samples)
+    masks = {name: [] for name in ("in_view", "out_of_view", "visible", "occluded")}
+    for camera, depth in zip(cameras, depths, strict=True):
+        sight = VoxelSight(SPECIFICATION.grid, camera)
+        visible = sight.visible(depth, math.hypot(*SPECIFICATION.grid.voxel_size) / 2 + 0.5)
+        masks["in_view"].append(sight.in_view)
+        masks["out_of_view"].append(~sight.in_view)
+        masks["visible"].append(visible)
+        masks["occluded"].append(sight.in_view & ~visible)
+    matrices = {
+        name: sum(
+            confusion_matrix(
+                sample["pred_voxels"]["semantics"][mask],
+                sample["gt_voxels"]["semantics"][mask],
+                20,
+                255,
+            ).numpy()
+            for sample, mask in zip(samples, each, strict=True)
+        )
+        for name, each in masks.items()
+    }
+    full, _, in_view, out_of_view, visible, occluded = np.sum(metric.results, axis=0)
+    np.testing.assert_array_equal(full, in_view + out_of_view)
+    np.testing.assert_array_equal(in_view, visible + occluded)
+    scores = metric.evaluate(size=2)
+    for name, matrix in matrices.items():
+        assert matrix.sum() > 50
+        expected = ssc_scores(matrix)
+        assert scores[f"{name}/IoU"] == 100 * expected.completion_iou
+        assert scores[f"{name}/mIoU"] == 100 * expected.mean_iou
+        assert scores[f"{name}/IoU_car"] == 100 * expected.class_iou[1]
+
+
+def test_the_same_cameras_are_projected_once(monkeypatch):
+    made = []
+
+    def make(*args):
+        made.append(args)
+        return VoxelSight(*args)
+
+    monkeypatch.setattr("htcl.evaluation.ssc_metric.VoxelSight", make)
+    metric = _metric()
+    for shift in (0.0, 0.0, 1.0):
+        metric.process(_batch(_camera(shift)), [_seen_sample(0)])
+    assert len(made) == 2
+
+
+def test_regions_that_a_sample_lacks_are_left_out(messages):
+    metric = _metric()
+    metric.process(_batch(_camera()), [_seen_sample(0, _depth(4.0, 4.0))])
+    metric.process(_batch(_camera()), [_seen_sample(1)])
+    scores = metric.evaluate(size=2)
+    assert {"8m/IoU", "in_view/IoU", "out_of_view/IoU"} <= set(scores)
+    assert not any(name.startswith(("visible", "occluded")) for name in scores)
+    said, table = messages
+    assert said == (
+        "not scored: visible, occluded; of 2 samples 0 came without cameras and 1 with cameras, "
+        "but without predicted depth (depth_plane)"
+    )
+    assert "out_of_view" in table and "visible" not in table
+
+
+def test_without_cameras_there_are_no_views(messages):
+    metric = _metric()
+    metric.process(None, [_seen_sample(0, _depth(4.0, 4.0))])
+    assert not any("view" in name or "visible" in name for name in metric.evaluate(size=1))
+    assert "in_view, out_of_view, visible, occluded; of 1 samples 1 came without" in messages[0]
+
+
+def test_views_can_be_turned_off(messages):
+    metric = _metric(views=False)
+    metric.process(_batch(_camera()), [_seen_sample(0, _depth(4.0, 4.0))])
+    assert metric.results[0].shape == (2, 20, 20)
+    assert not any("view" in name for name in metric.evaluate(size=1))
+    assert len(messages) == 1
+
+
+def test_results_of_all_processes_have_one_shape():
+    """They are gathered; a sample that lacks something must not change what the others mean."""
+    metric = _metric()
+    metric.process(_batch(_camera()), [_seen_sample(0, _depth(4.0, 4.0))])
+    metric.process(None, [_seen_sample(1)])
+    assert [result.shape for result in metric.results] == [(6, 20, 20)] * 2
+
+
+def test_depth_that_does_not_fit_names_the_frame():
+    with pytest.raises(InvalidValueError, match="sample 08/000004: depth map of shape"):
+        _metric().process(_batch(_camera()), [_seen_sample(4, torch.ones(2, 1, 2))])
+
+
+def test_a_range_over_the_whole_grid_has_scores_but_no_column(messages):
+    metric = _metric(ranges=(8.0, 16.0))
+    metric.process(None, [_sample(0).to_dict()])
+    scores = metric.evaluate(size=1)
+    assert scores["16m/mIoU"] == scores["mIoU"]
+    assert " 8m " in messages[-1] and "16m" not in messages[-1]

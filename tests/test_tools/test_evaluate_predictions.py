@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.datasets.voxel_files import write_voxel_labels, write_voxel_mask
@@ -59,6 +60,26 @@ def _run(tool, *arguments):
     tool.evaluate(tool.parse_args([*map(str, arguments), *GRID_ARGUMENTS, "--ranges", "8"]))
 
 
+def _add_camera(root, sequence="08"):
+    """A camera at the lidar that looks ahead; in view is ``|y|`` < x, ``|z|`` < x / 2."""
+    projection = "2 0 1.5 0 0 2 0.5 0 0 0 1 0"
+    lines = [f"P{number}: {projection}" for number in range(4)]
+    lines.append("Tr: 0 -1 0 0 0 0 -1 0 1 0 0 0")
+    folder = root / "sequences" / sequence
+    (folder / "calib.txt").write_text("\n".join(lines))
+    (folder / "image_2").mkdir()
+    Image.new("RGB", (4, 2)).save(folder / "image_2" / "000000.png")
+
+
+def _in_view():
+    """The same by hand: voxel centres x = 0.5 to 15.5, y = -7.5 to 7.5, z = -0.5 to 2.5."""
+    x, y, z = np.meshgrid(
+        np.arange(16) + 0.5, np.arange(16) - 7.5, np.arange(4) - 0.5, indexing="ij"
+    )
+    # The borders of the image belong to its left and upper pixels.
+    return (-y >= -x) & (-y < x) & (-z >= -x / 2) & (-z < x / 2)
+
+
 def _official(frames):
     """The benchmark's script in plain numpy, look-up table and all."""
     table = np.zeros(max(LEARNING_MAP) + 100, dtype=np.int32)
@@ -93,11 +114,56 @@ def test_equals_the_official_script(tool, roots, tmp_path, capsys):
     assert f"{100 * completion:.2f}" in printed
 
 
+def test_in_and_out_of_view_by_the_calibration(tool, roots, tmp_path, capsys):
+    truth, prediction, frames = roots
+    _add_camera(truth)
+    _run(tool, truth, prediction, "--json", tmp_path / "scores.json")
+    percent = json.loads((tmp_path / "scores.json").read_text())["percent"]
+    mask = _in_view()
+    for name, part in (("in_view", mask), ("out_of_view", ~mask)):
+        cut = {key: [each[part] for each in frame] for key, frame in frames.items()}
+        _, iou, completion = _official(cut)
+        assert percent[f"{name}/IoU"] == pytest.approx(100 * completion, abs=1e-9)
+        assert percent[f"{name}/mIoU"] == pytest.approx(100 * iou[1:].mean(), abs=1e-9)
+    printed = capsys.readouterr().out
+    assert "out_of_view" in printed and "without the columns" not in printed
+    assert not any(name.startswith(("visible", "occluded")) for name in percent)
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [("calib.txt", "sequence 08: no calib.txt"), ("image_2/000000.png", "image_2: no image")],
+)
+def test_without_calibration_or_image_it_says_what_is_left_out(
+    tool, roots, capsys, missing, message
+):
+    truth, prediction, _ = roots
+    _add_camera(truth)
+    (truth / "sequences/08" / missing).unlink()
+    _run(tool, truth, prediction)
+    printed = capsys.readouterr().out
+    (said,) = (line for line in printed.splitlines() if "without the columns" in line)
+    assert said.startswith("without the columns in_view and out_of_view: ") and message in said
+    assert "frames: 2;" in printed and "| in_view" not in printed
+
+
+def test_views_can_be_declined(tool, roots, capsys):
+    truth, prediction, _ = roots
+    _add_camera(truth)
+    (truth / "sequences/08/calib.txt").write_text("broken")
+    with pytest.raises(InvalidValueError, match=r"calib.txt: calibration lacks"):
+        _run(tool, truth, prediction)
+    _run(tool, truth, prediction, "--no-views")
+    assert "view" not in capsys.readouterr().out
+
+
 def test_plain_folders(tool, tmp_path, capsys):
     truth, prediction = tmp_path / "a", tmp_path / "b"
     _write(truth, prediction, {"000000": _frame(0)})
     _run(tool, truth, prediction)
-    assert "frames: 1;" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "frames: 1;" in printed
+    assert "out_of_view: a plain folder of ground truth has no calibration" in printed
 
 
 def test_plain_predictions_for_one_sequence_only(tool, roots):

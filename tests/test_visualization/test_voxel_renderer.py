@@ -5,7 +5,8 @@ import pytest
 from street_scene import GRID, IMAGE, INTRINSICS, LIDAR_FROM_CAMERA, ORIGIN, SIZE, street
 
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
-from htcl.visualization.views import camera_view, chase_view, field_of_view, top_view
+from htcl.geometry import field_of_view
+from htcl.visualization.views import camera_view, chase_view, top_view
 from htcl.visualization.voxel_renderer import BACKGROUND, VoxelRenderer
 
 PALETTE = SEMANTICKITTI.colours

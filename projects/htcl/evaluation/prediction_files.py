@@ -6,17 +6,23 @@ class is known and its bit in the ``.invalid`` file is 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
+from torch import Tensor
 
+from htcl.datasets.calibration import KittiCalibration
+from htcl.datasets.layout import KittiLayout
 from htcl.datasets.specification import DatasetSpecification
 from htcl.datasets.voxel_files import read_voxel_labels, read_voxel_mask
 from htcl.errors import InvalidValueError, MissingFileError, listed
-from htcl.evaluation.ssc_confusion import confusion_by_range
+from htcl.evaluation.regions import Window
+from htcl.evaluation.ssc_confusion import confusion_by_region
+from htcl.geometry import VoxelGrid, field_of_view
 
 
 class FramePair(NamedTuple):
@@ -24,12 +30,14 @@ class FramePair(NamedTuple):
 
     Attributes:
         name: Sequence and frame, or the frame alone.
+        sequence: Sequence, '' for a plain folder.
         truth: Ground truth ``.label``.
         invalid: Mask ``.invalid`` of voxels that are not scored, None to score without.
         prediction: Predicted ``.label``.
     """
 
     name: str
+    sequence: str
     truth: Path
     invalid: Path | None
     prediction: Path
@@ -69,7 +77,7 @@ def find_frames(
         for truth in truths:
             name = f"{sequence}/{truth.stem}" if sequence else truth.stem
             invalid = truth.with_suffix(".invalid") if use_invalid else None
-            frames.append(FramePair(name, truth, invalid, predictions / truth.name))
+            frames.append(FramePair(name, sequence, truth, invalid, predictions / truth.name))
     _require_files((f.prediction for f in frames), "prediction", len(frames))
     if use_invalid:
         _require_files((f.invalid for f in frames), "mask (.invalid)", len(frames))
@@ -77,14 +85,14 @@ def find_frames(
 
 
 def score_frame(
-    frame: FramePair, specification: DatasetSpecification, boxes: Sequence[tuple[slice, slice]]
-) -> np.ndarray:
-    """Confusion matrices of one frame, (1 + len(boxes), K, K) int64: whole grid, then each box.
+    frame: FramePair, specification: DatasetSpecification, regions: Mapping[str, Window]
+) -> dict[str, np.ndarray]:
+    """Confusion matrices of one frame by region, each (K, K) int64.
 
     Args:
         frame: The files, on ``specification.stored_grid``.
         specification: What the ids mean.
-        boxes: Near boxes from :func:`htcl.evaluation.ssc_confusion.near_box`.
+        regions: Windows of the grid by name, from :mod:`htcl.evaluation.regions`.
 
     Raises:
         InvalidValueError: If a file has a wrong size, or a scored voxel's prediction is an id that
@@ -104,7 +112,37 @@ def score_frame(
             f"score; write only {list(specification.raw_ids)}"
         )
     tensors = torch.from_numpy(prediction), torch.from_numpy(truth)
-    return confusion_by_range(*tensors, boxes, specification)
+    return confusion_by_region(*tensors, regions, specification.num_classes, ignored)
+
+
+def views_of_sequences(
+    data_root: str | Path, sequences: Iterable[str], grid: VoxelGrid
+) -> dict[str, Tensor]:
+    """Which voxels the left colour camera has in view in each sequence, bool (X, Y, Z).
+
+    It is the whole image that counts, of the size of the sequence's first one.
+
+    Args:
+        data_root: Data set root with ``sequences/XX/calib.txt`` and ``sequences/XX/image_2``.
+        sequences: Which sequences.
+        grid: The voxels.
+
+    Raises:
+        MissingFileError: If a sequence has no calibration or no image.
+        InvalidValueError: If a calibration is unsound.
+    """
+    layout = KittiLayout(data_root)
+    views = {}
+    for sequence in sequences:
+        calibration = KittiCalibration.from_file(layout.calibration(sequence))
+        images = layout.frames(sequence, "image_2")
+        if not images:
+            raise MissingFileError(f"{layout.folder(sequence, 'image_2')}: no image here")
+        with Image.open(next(iter(images.values()))) as image:
+            size = (image.height, image.width)
+        cameras = calibration.p2[None], calibration.lidar_from_camera[None]
+        views[sequence] = torch.from_numpy(field_of_view(grid, *cameras, size))
+    return views
 
 
 def _truth_folders(root: Path, sequences: Sequence[str]) -> dict[str, Path]:

@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from prettytable import PrettyTable
 
 from htcl.datasets.specification import DatasetSpecification
+from htcl.evaluation.regions import FULL
 from htcl.evaluation.ssc_confusion import SSCScores, ssc_scores
 from htcl.files import atomic_write
 
-FULL_RANGE = "full"
 
-
-def scores_by_range(
-    confusions: np.ndarray, ranges: Sequence[float], specification: DatasetSpecification
+def scores_by_region(
+    confusions: Mapping[str, np.ndarray], specification: DatasetSpecification
 ) -> dict[str, SSCScores]:
-    """Scores of (1 + len(ranges), K, K) confusion matrices: ``full`` grid, ``12.8m``, ..."""
-    names = [FULL_RANGE, *(f"{reach:g}m" for reach in ranges)]
-    pairs = zip(names, confusions, strict=True)
-    return {name: ssc_scores(matrix, specification.empty_class) for name, matrix in pairs}
+    """Scores of confusion matrices (K, K) by region, such as ``full``, ``12.8m``, ``in_view``."""
+    return {
+        name: ssc_scores(matrix, specification.empty_class) for name, matrix in confusions.items()
+    }
 
 
 def as_percentages(
     scores: Mapping[str, SSCScores], specification: DatasetSpecification
 ) -> dict[str, float]:
-    """The scores of :func:`scores_by_range` as a flat dict of percentages.
+    """The scores of :func:`scores_by_region` as a flat dict of percentages.
 
     Keys are ``IoU``, ``mIoU``, ``precision``, ``recall`` and ``IoU_<class>`` of the full grid, and
-    the same with a prefix such as ``12.8m/`` for a range.
+    the same with a prefix such as ``12.8m/`` or ``in_view/`` for another region.
     """
     flat = {}
     for name, score in scores.items():
-        prefix = "" if name == FULL_RANGE else f"{name}/"
+        prefix = "" if name == FULL else f"{name}/"
         flat[f"{prefix}IoU"] = 100 * score.completion_iou
         flat[f"{prefix}mIoU"] = 100 * score.mean_iou
         flat[f"{prefix}precision"] = 100 * score.precision
@@ -46,13 +45,21 @@ def as_percentages(
 
 
 def format_table(
-    scores: Mapping[str, SSCScores], specification: DatasetSpecification, true_counts: np.ndarray
+    scores: Mapping[str, SSCScores],
+    specification: DatasetSpecification,
+    true_counts: np.ndarray,
+    omit: Collection[str] = (),
 ) -> str:
-    """A table with one row for each score and class, one column for each range, in per cent.
+    """A table with one row for each score and class, one column for each region, in per cent.
 
-    ``true_counts`` (K,) are the scored voxels of each true class in the full grid; without any, a
-    class is marked as absent, since its IoU of 0 says nothing.
+    Args:
+        scores: Scores by region.
+        specification: Names the classes.
+        true_counts: Scored voxels of each true class in the full grid, (K,); without any, a class
+            is marked as absent, since its IoU of 0 says nothing.
+        omit: Regions without a column, such as a range that repeats the full grid.
     """
+    scores = {name: score for name, score in scores.items() if name not in omit}
     table = PrettyTable(["", *scores], align="r")
     table.align[""] = "l"
     overall: dict[str, Callable[[SSCScores], float]] = {

@@ -7,16 +7,15 @@ split, rows predicted, columns true. Shape letters: K class, X Y Z voxel.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from htcl.datasets.specification import DatasetSpecification
 from htcl.errors import InvalidValueError
-from htcl.geometry import VoxelGrid
+from htcl.evaluation.regions import Window
 
 
 @dataclass(frozen=True)
@@ -56,23 +55,8 @@ def confusion_matrix(
     Raises:
         InvalidValueError: If the shapes differ, or a scored voxel has a class outside 0..K-1.
     """
-    if prediction.shape != target.shape:
-        raise InvalidValueError(
-            f"prediction {tuple(prediction.shape)} and ground truth {tuple(target.shape)} have "
-            "different shapes; predict on the grid of the labels"
-        )
-    scored = target != ignore_index
-    predicted, true = prediction[scored].long(), target[scored].long()
-    for name, values in (("prediction", predicted), ("ground truth", true)):
-        outside = (values < 0) | (values >= num_classes)
-        if bool(outside.any()):
-            found = values[outside].unique().tolist()
-            raise InvalidValueError(
-                f"the {name} of scored voxels holds {found}; expected classes 0..{num_classes - 1} "
-                f"(num_classes {num_classes} of the specification)"
-            )
-    counts = torch.bincount(predicted * num_classes + true, minlength=num_classes**2)
-    return counts.view(num_classes, num_classes)
+    pairs = _class_pairs(prediction, target, num_classes, ignore_index)
+    return _count_pairs(pairs, num_classes)
 
 
 def ssc_scores(confusion: np.ndarray, empty_class: int = 0) -> SSCScores:
@@ -91,41 +75,59 @@ def ssc_scores(confusion: np.ndarray, empty_class: int = 0) -> SSCScores:
     )
 
 
-def near_box(grid: VoxelGrid, reach: float) -> tuple[slice, slice]:
-    """The voxels of a square in front of the car: 0 <= x < reach, ``|y|`` < reach / 2, every z.
-
-    VoxFormer (Li et al., CVPR 2023) introduced this split; by 12.8, 25.6 and 51.2 m it is the usual
-    one. ``reach`` is in metres.
-
-    Returns:
-        Slices of the X and the Y axis of the voxels whose centres lie in the square.
-
-    Raises:
-        InvalidValueError: If no voxel lies in the square.
-    """
-    x, y = grid.centres(0), grid.centres(1)
-    in_x = np.flatnonzero((x >= 0) & (x < reach))
-    in_y = np.flatnonzero(np.abs(y) < reach / 2)
-    if in_x.size == 0 or in_y.size == 0:
-        raise InvalidValueError(f"no voxel of {grid} lies within {reach} m in front of the car")
-    return slice(int(in_x[0]), int(in_x[-1]) + 1), slice(int(in_y[0]), int(in_y[-1]) + 1)
-
-
-def confusion_by_range(
+def confusion_by_region(
     prediction: Tensor,
     target: Tensor,
-    boxes: Sequence[tuple[slice, slice]],
-    specification: DatasetSpecification,
-) -> np.ndarray:
-    """Confusion matrices of (X, Y, Z) classes, see :func:`confusion_matrix`.
+    regions: Mapping[str, Window],
+    num_classes: int,
+    ignore_index: int,
+) -> dict[str, np.ndarray]:
+    """Confusion matrices of parts of a grid, each (K, K) int64; see :func:`confusion_matrix`.
 
-    Returns:
-        (1 + len(boxes), K, K) int64, of the whole grid and of each box of :func:`near_box`.
+    Args:
+        prediction: Predicted class of each voxel, (X, Y, Z).
+        target: True class, same shape.
+        regions: Windows by name (:mod:`htcl.evaluation.regions`).
+        num_classes: K.
+        ignore_index: Target value of voxels that are not scored.
+
+    Raises:
+        InvalidValueError: If shapes differ, or a scored voxel has a class outside 0..K-1.
     """
-    classes = specification.num_classes, specification.ignore_index
-    windows = [(slice(None), slice(None)), *boxes]
-    matrices = [confusion_matrix(prediction[box], target[box], *classes) for box in windows]
-    return torch.stack(matrices).cpu().numpy()
+    pairs = _class_pairs(prediction, target, num_classes, ignore_index)
+    for name, window in regions.items():
+        if isinstance(window, Tensor) and window.shape != pairs.shape:
+            raise InvalidValueError(
+                f"region {name!r} has a mask {tuple(window.shape)}, the voxels are "
+                f"{tuple(pairs.shape)}; predict on the specification's grid"
+            )
+    counts = [_count_pairs(pairs[window], num_classes) for window in regions.values()]
+    return dict(zip(regions, torch.stack(counts).cpu().numpy(), strict=True))
+
+
+def _class_pairs(prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int) -> Tensor:
+    """Number ``predicted * K + true`` of each voxel, K * K where it is not scored; int32."""
+    if prediction.shape != target.shape:
+        raise InvalidValueError(
+            f"prediction {tuple(prediction.shape)} and ground truth {tuple(target.shape)} have "
+            "different shapes; predict on the grid of the labels"
+        )
+    scored = target != ignore_index
+    for name, values in (("prediction", prediction), ("ground truth", target)):
+        outside = scored & ((values < 0) | (values >= num_classes))
+        if bool(outside.any()):
+            found = values[outside].unique().tolist()
+            raise InvalidValueError(
+                f"the {name} of scored voxels holds {found}; expected classes 0..{num_classes - 1} "
+                f"(num_classes {num_classes} of the specification)"
+            )
+    return torch.where(scored, prediction.int() * num_classes + target.int(), num_classes**2)
+
+
+def _count_pairs(pairs: Tensor, num_classes: int) -> Tensor:
+    """How often each pair occurs, (K, K) int64, rows predicted, columns true."""
+    counts = torch.bincount(pairs.flatten(), minlength=num_classes**2 + 1)
+    return counts[:-1].view(num_classes, num_classes)
 
 
 def _ratio(numerator: np.ndarray | float, denominator: np.ndarray | float) -> np.ndarray:

@@ -10,6 +10,7 @@ from htcl.geometry.depth_bins import DepthBins
 from htcl.geometry.image_transform import ImageTransform
 from htcl.geometry.pixels import PIXEL_RULES, PixelRule, aligns_corners, cell_pixels
 from htcl.geometry.poses import relative_motion
+from htcl.geometry.visibility import VoxelSight, field_of_view
 from htcl.geometry.voxel_grid import IndexRounding, VoxelGrid
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "IndexRounding",
     "PixelRule",
     "VoxelGrid",
+    "VoxelSight",
     "aligns_corners",
     "cell_pixels",
+    "field_of_view",
     "relative_motion",
 ]

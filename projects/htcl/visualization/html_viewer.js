@@ -18,7 +18,7 @@ function grid(kind) {
     return unpacked[kind];
 }
 
-// Labels to draw: hidden classes, unscored voxels and, if wished, voxels outside the camera's view become empty.
+// Labels to draw: hidden classes, unscored voxels and, if wished, voxels out of view become empty.
 function visible(labels, hidden) {
     const inView = state.seenOnly ? grid('in_view') : null;
     return labels.map((label, i) => (
@@ -101,7 +101,7 @@ function drawPanel(mode, hasTruth) {
     }
     const reset = element('button', { textContent: 'reset view', id: 'reset' });
     reset.onclick = () => K3DInstance.setCamera(HTCL.cameras[state.camera]);
-    panel.append(element('label', {}, seen, "only the camera's view"));
+    panel.append(element('label', {}, seen, 'only what is in view'));
 
     const entries = mode === 'errors' ? HTCL.errors : HTCL.classes;
     const hidden = mode === 'errors' ? state.hiddenErrors : state.hidden;

@@ -21,11 +21,10 @@ from PIL import Image
 
 from htcl.errors import InvalidValueError
 from htcl.files import atomic_write
-from htcl.geometry import VoxelGrid
+from htcl.geometry import VoxelGrid, field_of_view
 from htcl.visualization.error_map import ERROR_NAMES, ERROR_PALETTE, error_map
 from htcl.visualization.page import tile
 from htcl.visualization.result_file import FrameResult
-from htcl.visualization.views import field_of_view
 
 _PANEL_SCRIPT = Path(__file__).with_name("html_viewer.js")
 _THUMBNAIL = (120, 300)

@@ -9,11 +9,12 @@ import torch
 
 from htcl.errors import InvalidValueError
 from htcl.evaluation.ssc_confusion import confusion_matrix, ssc_scores
+from htcl.geometry import field_of_view
 from htcl.visualization.error_map import ERROR_NAMES, ERROR_PALETTE, error_map
 from htcl.visualization.map_colours import colour_bar, colour_map, limits_of, overlay
 from htcl.visualization.page import GAP, MARGIN, NOTES, Page, draw_legend, resize, tile, tile_size
 from htcl.visualization.result_file import FrameResult
-from htcl.visualization.views import TOP_MARGIN, chase_view, field_of_view, top_view
+from htcl.visualization.views import TOP_MARGIN, chase_view, top_view
 
 # Widest camera column and chase view, in heights of a row.
 CAMERA_ASPECT, CHASE_ASPECT = 3.4, 1.6
@@ -48,10 +49,13 @@ def render_overview(
     legend_width = columns[1] + GAP + columns[2]
     page = Page(2 * MARGIN + sum(columns) + 2 * GAP)
     page.add_title(f"Sequence {result.sequence}, frame {result.frame}", _scores(result))
+    cameras = (result.projections, result.reference_from_camera, result.images.shape[1:3])
+    in_view = field_of_view(result.grid, *cameras)
 
     drawn = result.drawn_classes
     names, size = [result.class_names[k] for k in drawn], (row_height, legend_width)
-    legend = draw_legend(names, result.palette[drawn], size, 3, NOTES)
+    notes = [*_view_scores(result, in_view), *NOTES]
+    legend = draw_legend(names, result.palette[drawn], size, 3, notes)
     images = tile(result.images, (row_height, columns[0]))
     caption = "Left image (input)" if len(result.images) == 1 else "Images of the cameras (input)"
     page.add_row([(caption, images), ("Classes", legend)], [columns[0], legend_width], row_height)
@@ -63,7 +67,7 @@ def render_overview(
         categories = error_map(result.prediction, result.ground_truth, *empty)
         grids.append(("Errors", categories, ERROR_PALETTE, (0, 0)))
     for grid in grids:
-        page.add_row(_three_views(result, *grid, columns, row_height), columns, row_height)
+        page.add_row(_three_views(result, *grid, in_view, columns, row_height), columns, row_height)
     if error:
         names = list(ERROR_NAMES[1:])
         legend = draw_legend(names, ERROR_PALETTE[1:], (34, columns[0]), len(names))
@@ -91,18 +95,31 @@ def _scores(result: FrameResult) -> str:
     """The scores of this frame; a benchmark's come from one matrix over a whole split."""
     if result.ground_truth is None:
         return "no ground truth"
-    confusion = confusion_matrix(
-        torch.from_numpy(result.prediction),
-        torch.from_numpy(result.ground_truth),
-        len(result.class_names),
-        result.ignore_index,
-    ).numpy()
+    return f"This frame: {_score_text(result, result.prediction, result.ground_truth)}"
+
+
+def _view_scores(result: FrameResult, in_view: np.ndarray) -> list[str]:
+    """The same of the voxels in and out of view, a line each."""
+    if result.ground_truth is None:
+        return []
+    parts = {"In view": in_view, "Out of view": ~in_view}
+    return [
+        f"{name}: {_score_text(result, result.prediction[mask], result.ground_truth[mask])}"
+        for name, mask in parts.items()
+    ]
+
+
+def _score_text(result: FrameResult, prediction: np.ndarray, truth: np.ndarray) -> str:
+    """IoU and mIoU of some voxels of a frame."""
+    labels = torch.from_numpy(prediction), torch.from_numpy(truth)
+    classes = len(result.class_names), result.ignore_index
+    confusion = confusion_matrix(*labels, *classes).numpy()
     scores, drawn = ssc_scores(confusion, result.empty_class), result.drawn_classes
     # Classes that occur nowhere in the frame say nothing about it.
     present = (confusion.sum(axis=0) + confusion.sum(axis=1))[drawn] > 0
     mean = scores.class_iou[drawn][present].mean() if present.any() else 0.0
     return (
-        f"This frame: IoU {100 * scores.completion_iou:.1f} %   "
+        f"IoU {100 * scores.completion_iou:.1f} %   "
         f"mIoU {100 * mean:.1f} % ({present.sum()} classes present)"
     )
 
@@ -113,6 +130,7 @@ def _three_views(
     labels: np.ndarray,
     palette: np.ndarray,
     empty: tuple[int, int],
+    in_view: np.ndarray,
     columns: list[int],
     row_height: int,
 ) -> list[tuple[str, np.ndarray]]:
@@ -121,7 +139,7 @@ def _three_views(
 
     size, grid, room = result.images.shape[1:3], result.grid, (row_height, columns[0])
     cameras = (result.projections, result.reference_from_camera, size)
-    renderer = VoxelRenderer(labels, grid, palette, field_of_view(grid, *cameras), *empty)
+    renderer = VoxelRenderer(labels, grid, palette, in_view, *empty)
     views = renderer.render_cameras(*cameras, tile_size(len(result.images), size, room))
     behind = renderer.render_smooth(partial(chase_view, grid), (row_height, columns[1]))
     above = renderer.render_smooth(partial(top_view, grid), (row_height, columns[2]), fade=False)

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 MARGIN, GAP, CAPTION = 24, 12, 30
 # What the pictures of voxels mean.
-NOTES = ("Darker and greyer: outside the camera's view. Grey lines: every 10 m.",)
+NOTES = ("Darker and greyer: out of view. Grey lines: every 10 m.",)
 INK, FAINT_INK = (34, 34, 40), (105, 105, 115)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from htcl.geometry import Camera
+from htcl.geometry import Camera, field_of_view
 from htcl.visualization.map_colours import colour_bar, colour_map, overlay
 from htcl.visualization.page import GAP, MARGIN, NOTES, Page, draw_legend, resize, tile, tile_size
-from htcl.visualization.views import field_of_view, top_view
+from htcl.visualization.views import top_view
 
 DEPTH_SCHEME = "turbo_r"
 UNSCORED = (200, 200, 200)

@@ -1,8 +1,7 @@
 """Views of a voxel grid as bundles of rays in the frame of the voxels.
 
 Frames: voxel frame x front, y left, z up, metres; camera x right, y down, z front. ``a_from_b``
-takes a point in b to a. The centre of the top-left pixel is (0, 0). Shape letters: N camera, H W
-image, X Y Z voxel.
+takes a point in b to a. The centre of the top-left pixel is (0, 0). Shape letters: H W image.
 """
 
 from __future__ import annotations
@@ -100,31 +99,3 @@ def top_view(grid: VoxelGrid, out_size: Size) -> View:
     rays[..., 2] = origin[2] + extent[2] + 10.0
     rays[..., 5] = -1.0
     return View(rays, float(pixel), 0.0)
-
-
-def field_of_view(
-    grid: VoxelGrid, projections: np.ndarray, voxel_from_camera: np.ndarray, image_size: Size
-) -> np.ndarray:
-    """Marks the voxels whose centre projects into an image of any camera, bool (X, Y, Z).
-
-    Args:
-        grid: The voxels.
-        projections: Each camera's projection of the camera frame to pixels (N, 4, 4).
-        voxel_from_camera: Each camera's motion from the camera frame to the voxel frame (N, 4, 4).
-        image_size: That of the images.
-    """
-    seen = np.zeros(grid.shape, dtype=bool)
-    height, width = image_size
-    for projection, motion in zip(projections, voxel_from_camera, strict=True):
-        project = projection[:3] @ np.linalg.inv(motion)
-        # The projection is linear before the division, so it is a sum of one term an axis.
-        x, y, z = (np.multiply.outer(project[:, i], grid.centres(i)) for i in range(3))
-        u, v, depth = (
-            x[k][:, None, None] + y[k][None, :, None] + z[k][None, None, :] + project[k, 3]
-            for k in range(3)
-        )
-        # Compared without dividing: -0.5 <= u / depth < width - 0.5, pixel borders being half a
-        # pixel from the centres.
-        inside = (depth > 0) & (u >= -0.5 * depth) & (u < (width - 0.5) * depth)
-        seen |= inside & (v >= -0.5 * depth) & (v < (height - 0.5) * depth)
-    return seen
