@@ -87,6 +87,9 @@ def load(spec: dict[str, Any]) -> Any:
     options = dict(spec["options"])
     if spec["data"]:
         options |= {"data_root": spec["data"], "history_stride": spec["history_stride"]}
+        # A revision before this key has none to be set to None.
+        if spec["history_metres"] is not None:
+            options["history_metres"] = spec["history_metres"]
         options["train_sequences"] = (spec["sequence"],)
     cfg = load_config(spec["config"], options)
     init_default_scope(cfg.get("default_scope", "mmengine"))

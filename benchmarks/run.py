@@ -43,7 +43,13 @@ from typing import Any
 # Each revision sets its own variables; those of this one are not for the others.
 ENVIRONMENT = dict(os.environ)
 
-from htcl.command_line import add_cfg_options, count, run_tool, tool_parser  # noqa: E402
+from htcl.command_line import (  # noqa: E402
+    add_cfg_options,
+    count,
+    positive,
+    run_tool,
+    tool_parser,
+)
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -79,7 +85,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--data", type=Path, metavar="ROOT", help="SemanticKITTI folder: real samples, not noise")
     add("--sequence", default="00", help="its sequence (default: 00)")
     add("--frame", help="its labelled frame (default: the first; for data: all in turn)")
-    add("--history-stride", type=count, default=1, help="images between frames (default: 1)")
+    add("--history-stride", nargs="+", type=count, default=[1], help="images between frames, or a "
+        "distance for each history frame (default: 1)")  # fmt: skip
+    add("--history-metres", type=positive, help="metres between frames, in place of images")
     add("--workers", nargs="+", type=count, help="for data (default: 1, 2, 4 .. number of cores)")
     add("--axes", nargs="+", choices=AXES, default=list(AXES), help="for growth (default: all)")
     add_cfg_options(parser, "num_history=1 (of every config and revision)")
@@ -96,6 +104,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def measurements(args: argparse.Namespace) -> list[dict[str, Any]]:
     """What is to be measured, in order: specifications for benchmarks/bench_child.py."""
     threads = args.threads or int(os.environ.get("OMP_NUM_THREADS", "0")) or _default_threads()
+    stride = args.history_stride
     warmup = (3 if args.device == "cuda" else 0) if args.warmup is None else args.warmup
     common = {
         "device": args.device,
@@ -105,7 +114,8 @@ def measurements(args: argparse.Namespace) -> list[dict[str, Any]]:
         "data": str(args.data.resolve()) if args.data else "",
         "sequence": args.sequence,
         "frame": args.frame or "",
-        "history_stride": args.history_stride,
+        "history_stride": stride[0] if len(stride) == 1 else stride,
+        "history_metres": args.history_metres,
         "workers": args.workers or _default_workers(),
         "sample": f"{args.sequence}/{args.frame or 'first'}" if args.data else "noise",
         "cameras": 1,

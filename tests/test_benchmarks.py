@@ -91,7 +91,8 @@ def _spec(**changes):
     return {
         "what": "forward", "config": MONO, "precision": "fp32", "device": "cpu", "side": "this",
         "threads": torch.get_num_threads(), "repeats": 0, "warmup": 0, "data": "", "case": {},
-        "sequence": "00", "frame": "", "history_stride": 1, "workers": [1], "cameras": 1,
+        "sequence": "00", "frame": "", "history_stride": 1, "history_metres": None,
+        "workers": [1], "cameras": 1,
         "options": {"input_size": [64, 160]}, "tree": str(ROOT), "revision": "r", "round": 0,
         "sample": "noise", **changes,
     }  # fmt: skip

@@ -38,8 +38,8 @@ MINI = [name for name in PARAMETERS if name.startswith("mini")]
 LOADERS = ("train_dataloader", "val_dataloader")
 
 
-def load(name: str, **options):
-    cfg = load_config(FOLDER / f"{name}.py", options)
+def load(name: str, words: list[str] | None = None, **options):
+    cfg = load_config(FOLDER / f"{name}.py", words or options)
     init_default_scope(cfg.default_scope)
     return cfg
 
@@ -198,6 +198,23 @@ def test_number_of_frames(name, num_history, kitti_tree):
     assert len(batch[0]["inputs"]["history"]) == num_history
     assert cfg.submission_dataloader.dataset.num_history == num_history
     check_finite(*train_step(cfg, batch))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["history_stride=1,2,5"], [5, 8, 9]),
+        (["history_metres=2.0"], [4, 6, 8]),
+        (["history_metres=3", "history_max_frames=5"], [5, 5, 7]),
+    ],
+)
+def test_spacing_of_the_history(words, expected, kitti_tree):
+    """One key on the command line; the car of the fixture drives 1.005 m a frame."""
+    cfg = load("mini/htcl_egopose", words=[*words, f"data_root={kitti_tree}", "val_sequences=08"])
+    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    (camera,) = dataset.get_data_info(2)["cameras"]
+    assert [int(Path(path).stem) for path in camera["history"]] == expected
+    assert cfg.submission_dataloader.dataset.history_stride == cfg.history_stride
 
 
 @pytest.mark.parametrize("name", WITH_HISTORY)

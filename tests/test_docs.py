@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,6 +79,21 @@ def test_make_targets_of_the_documentation_exist():
         named |= set(re.findall(r"`make ([a-z-]+)`", page.read_text()))
         named |= set(re.findall(r"^make ([a-z-]+)", page.read_text(), flags=re.MULTILINE))
     assert named <= targets, named - targets
+
+
+def test_external_depth_of_the_documentation_is_read(tmp_path):
+    """The example writes what the data set reads: 10 pixels of 100 are 40 of 400."""
+    from htcl.datasets.depth_files import read_depth_file
+    from htcl.datasets.layout import KittiLayout
+
+    page = (ROOT / "docs/data.md").read_text()
+    (code,) = (x for x in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "savez" in x)
+    names: dict = {}
+    exec(code, names)
+    names["save_disparity"](tmp_path, "00", "000007", np.full((30, 100), 10.0), 400)
+    path = KittiLayout(tmp_path).files("00", "depth_2", ["000007"])["000007"]
+    found = read_depth_file(path)
+    assert found.unit == "disparity" and (found.values == np.full((30, 100), 40.0)).all()
 
 
 def test_config_keys_of_the_documentation_exist():

@@ -16,7 +16,14 @@ import argparse
 import sys
 import time
 
-from htcl.command_line import add_cfg_options, add_precision, count, run_tool, tool_parser
+from htcl.command_line import (
+    add_cfg_options,
+    add_precision,
+    count,
+    positive,
+    run_tool,
+    tool_parser,
+)
 
 FORMATS = ("npz", "label", "ply", "png")
 
@@ -51,11 +58,26 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="files of each frame (default: npz png)",
     )
     parser.add_argument("--batch-size", type=count, default=1, metavar="N")
-    parser.add_argument(
+    spacing = parser.add_mutually_exclusive_group()
+    spacing.add_argument(
         "--history-stride",
+        nargs="+",
         type=count,
         metavar="N",
-        help="distance of the history frames (default: the config's)",
+        help="distance of the history frames, or that of each to the present, such as 1 5 10 "
+        "(default: the config's)",
+    )
+    spacing.add_argument(
+        "--history-metres",
+        type=positive,
+        metavar="M",
+        help="distance of the history frames in metres along the camera's path; it takes poses",
+    )
+    parser.add_argument(
+        "--history-max-frames",
+        type=count,
+        metavar="N",
+        help="how many frames back --history-metres looks at most (default: the config's)",
     )
     parser.add_argument(
         "--every", type=count, default=1, metavar="N", help="predict every N-th frame only"
@@ -73,6 +95,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> None:
     """Predicts and writes the files."""
     from htcl.apis import HTCLInferencer
+    from htcl.apis.clip_builder import needs_poses
     from htcl.apis.frame_source import FrameSource
     from htcl.visualization.result_folder import mark_latest
 
@@ -86,15 +109,21 @@ def run(args: argparse.Namespace) -> None:
         cfg_options=args.cfg_options,
         precision=args.precision,
     )
-    if right is not None and "right" not in inferencer.clips.inputs:
+    if right is not None and not inferencer.clips.stereo:
         print("this model takes the left images alone; --right is not used")
-    if args.poses is not None and "current_from_history" not in inferencer.clips.inputs:
+    stride = args.history_stride
+    if stride is not None and len(stride) == 1:
+        stride = stride[0]
+    spacing = inferencer.clips.spacing.changed(stride, args.history_metres, args.history_max_frames)
+    if args.poses is not None and not needs_poses(inferencer.clips.inputs, spacing):
         print("this model takes no poses; --poses is not used")
     inputs = {"left": left, "right": right, "calib": args.calib, "poses": args.poses, "name": name}
     found = inferencer(
         inputs,
         batch_size=args.batch_size,
-        history_stride=args.history_stride,
+        history_stride=stride,
+        history_metres=args.history_metres,
+        history_max_frames=args.history_max_frames,
         static=args.static,
         every=args.every,
         max_frames=args.max_frames,

@@ -133,7 +133,8 @@ def claim_work_dir(args: argparse.Namespace, cfg: Config) -> None:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     # What a prediction depends on; another number of workers or data root changes nothing.
     dataset = cfg.submission_dataloader.dataset.to_dict()
-    history = [dataset.get(key) for key in ("num_history", "history_stride")]
+    keys = ("num_history", "history_stride", "history_metres", "history_max_frames")
+    history = [dataset.get(key) for key in keys]
     network = json.dumps([cfg.model.to_dict(), dataset["pipeline"], history], default=str)
     made_with = {
         "config": hashlib.sha256(network.encode()).hexdigest(),

@@ -14,6 +14,7 @@ from PIL import Image
 from htcl.apis import HTCLInferencer
 from htcl.apis.clip_reader import ClipReader
 from htcl.config import load_config
+from htcl.datasets.history_spacing import HistorySpacing
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.datasets.voxel_files import read_voxel_labels
 from htcl.errors import InvalidValueError, MissingFileError
@@ -44,8 +45,8 @@ def clip(kitti_tree):
 def test_registered_and_aware_of_the_config(stereo, mono):
     assert INFERENCERS.get("HTCLInferencer") is HTCLInferencer
     inputs = frozenset({"images", "right", "history", "current_from_history"})
-    assert stereo.clips == ClipReader(SEMANTICKITTI, inputs, num_history=3, history_stride=1)
-    assert mono.clips == ClipReader(SEMANTICKITTI, frozenset({"images"}), 0, 1)
+    assert stereo.clips == ClipReader(SEMANTICKITTI, inputs, HistorySpacing(3, 1))
+    assert mono.clips == ClipReader(SEMANTICKITTI, frozenset({"images"}), HistorySpacing(0, 1))
 
 
 def test_no_right_image_without_stereo(mini_weights, clip):
@@ -125,6 +126,67 @@ def matched(stereo):
     hook.remove()
 
 
+def chosen(sample):
+    (camera,) = sample["cameras"]
+    return [int(path[-10:-4]) for path in camera["history"]]
+
+
+def test_spacing_of_a_call(stereo, clip):
+    """The car of the fixture drives a little more than 1 m a frame."""
+
+    def last(**options):
+        *_, (sample,) = stereo.preprocess([clip], **options)
+        return chosen(sample)
+
+    assert last() == [8, 9, 10]
+    assert last(history_stride=[1, 5, 9]) == [2, 6, 10]
+    assert last(history_metres=2.0) == [5, 7, 9]
+    assert last(history_metres=5.0) == [0, 1, 6]
+    assert last(history_metres=5.0, history_max_frames=7) == [4, 4, 6]
+    with pytest.raises(InvalidValueError, match="say the same thing in two ways"):
+        last(history_stride=2, history_metres=2.0)
+    # Of every third image, two are closer than 7 m to the present, and 7 images are two of these.
+    few = {
+        side: [f"{clip[side]}/{number:06d}.png" for number in (0, 3, 6, 9)]
+        for side in ("left", "right")
+    }
+    for limit, expected in ((50, [0, 0, 0]), (7, [3, 3, 3])):
+        options = {"history_metres": 7.0, "history_max_frames": limit}
+        *_, (sample,) = stereo.preprocess([clip | few], **options)
+        assert chosen(sample) == expected
+
+
+def test_spacing_of_a_stream(stereo, clip):
+    def reach(**options):
+        return stereo.stream(clip["calib"], static=True, **options)._builder.spacing.reach
+
+    assert reach() == 3
+    assert reach(history_stride=4) == 12
+    assert reach(history_metres=1.0) == 50
+    assert reach(history_metres=1.0, history_max_frames=20) == 20
+
+
+def test_a_stream_by_metres_needs_no_more(mini_weights, clip):
+    """Metres are the same at every rate of a camera, so the config's count there too."""
+    config, _ = mini_weights("htcl_egopose")
+    options = {"history_metres": 2.0, "history_max_frames": 30}
+    inferencer = HTCLInferencer(config, device="cpu", show_progress=False, cfg_options=options)
+    assert inferencer.clips.spacing == HistorySpacing(3, 1, 2.0, 30)
+    stream = inferencer.stream(clip["calib"])
+    assert stream._builder.spacing == inferencer.clips.spacing
+    stream = inferencer.stream(clip["calib"], history_stride=5)
+    assert stream._builder.spacing == HistorySpacing(3, 5, None, 30)
+
+
+def test_external_depth_is_not_offered(mini_weights, monkeypatch):
+    from htcl.models import HTCL
+
+    config, _ = mini_weights("htcl_mono")
+    monkeypatch.setattr(HTCL, "required_inputs", frozenset({"images", "depth_prior"}))
+    with pytest.raises(InvalidValueError, match=r"external depth \(depth_prior\).*docs/data\.md"):
+        HTCLInferencer(config, device="cpu")
+
+
 def test_frames_are_matched_once(stereo, clip, matched):
     """A frame's features serve its prediction and those whose history it is in."""
 
@@ -140,7 +202,16 @@ def test_frames_are_matched_once(stereo, clip, matched):
         assert_same(found, alone[:frames])
 
 
-@pytest.mark.parametrize(("options", "size"), [({}, 4), ({"history_stride": 5}, 16)])
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({}, 4),
+        ({"history_stride": 5}, 16),
+        ({"history_stride": (1, 5, 10)}, 11),
+        ({"history_metres": 2.0}, 51),
+        ({"history_metres": 2.0, "history_max_frames": 7}, 8),
+    ],
+)
 def test_memory_covers_the_history(stereo, clip, options, size, monkeypatch):
     given = []
     monkeypatch.setattr(stereo, "forward", lambda batch, memory: given.append(memory) or [])
@@ -274,8 +345,8 @@ def test_gaps(stereo, kitti_tree, clip):
         "000000", "000000", "000005", "000010",
     ]  # fmt: skip
     # Frames without history need no order.
-    alone = replace(stereo.clips, num_history=0)
-    samples = alone.samples({**clip, **gap}, None, False, 1, None)
+    alone = replace(stereo.clips, spacing=HistorySpacing(0))
+    samples = alone.samples({**clip, **gap}, alone.spacing, False, 1, None)
     assert [sample["frame"] for sample in samples] == ["000000", "000001", "000003"]
 
 

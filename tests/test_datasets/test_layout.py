@@ -60,6 +60,17 @@ def test_poses_and_voxels_are_found_in_any_root(tmp_path: Path):
     assert list(layout.frames("00", "voxel_bin")) == ["000005"]
 
 
+def test_external_depth_may_have_its_own_root(tmp_path: Path):
+    touch(tmp_path / "a/sequences/00/image_2/000000.png")
+    beside = tmp_path / "a/sequences/00/depth_2/000000.npz"
+    assert file(KittiLayout(tmp_path / "a"), "00", "depth_2", "000000") == beside
+    own = touch(tmp_path / "b/sequences/00/depth_2/000000.npz")
+    layout = KittiLayout(tmp_path / "a", depth_root=tmp_path / "b")
+    assert file(layout, "00", "depth_2", "000000") == own
+    with pytest.raises(MissingFileError, match=r"nowhere.*depth_root"):
+        KittiLayout(tmp_path / "a", depth_root=tmp_path / "nowhere")
+
+
 def test_poses_in_the_folder_of_the_kitti_archive(tmp_path: Path):
     touch(tmp_path / "dataset/sequences/00/image_2/000000.png")
     poses = touch(tmp_path / "dataset/poses/00.txt")

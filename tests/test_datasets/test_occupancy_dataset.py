@@ -128,13 +128,48 @@ def test_history_ends_at_the_start_and_at_gaps(root: Path):
     }
 
 
+@pytest.mark.parametrize(
+    ("spacing", "expected"),
+    [
+        ({"history_stride": (1, 2, 4)}, {3: [0, 1, 2], 7: [5, 5, 6]}),
+        # The cameras move by 1 m a frame.
+        ({"history_metres": 0.7}, {3: [0, 1, 2], 7: [5, 5, 6]}),
+        ({"history_metres": 1.5}, {3: [0, 0, 1], 7: [5, 5, 5]}),
+        ({"history_metres": 1.5, "history_max_frames": 1}, {3: [2, 2, 2], 7: [6, 6, 6]}),
+    ],
+)
+def test_spacing(root: Path, spacing: dict, expected: dict):
+    dataset = build(root, num_history=3, **spacing)
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        if info["frame_index"] in expected:
+            paths = info["cameras"][0]["history"]
+            assert [int(Path(p).stem[-1]) for p in paths] == expected[info["frame_index"]]
+
+
+def test_metres_take_the_pose_of_every_frame(root: Path, monkeypatch: pytest.MonkeyPatch):
+    def without(self: TwoCameras, sequence: str) -> list:
+        frames = listed(self, sequence)
+        frames[1]["cameras"][0]["world_from_camera"] = None
+        return frames
+
+    listed = TwoCameras.list_sequence
+    monkeypatch.setattr(TwoCameras, "list_sequence", without)
+    with pytest.raises(
+        InvalidValueError, match=r"history_metres=2\.0.*sequence a frame 1 has none"
+    ):
+        build(root, history_metres=2.0)
+    build(root, history_metres=2.0, inputs={"images"})
+    build(root)
+
+
 def test_labels_where_the_split_has_some(root: Path):
     assert "gt_voxels" not in build(root, split="val")[0]["data_samples"]
     assert "gt_voxels" in build(root, split="val", labels=True)[0]["data_samples"]
 
 
 def test_wishes_that_the_rig_cannot_fulfil(root: Path):
-    for name in ("right", "depth_maps"):
+    for name in ("right", "history_right", "depth_maps"):
         with pytest.raises(InvalidValueError, match=f"the input '{name}' is wanted"):
             build(root, inputs={name})
     with pytest.raises(MissingFileError, match=r"1 of 1 sequences.*\n.*no such sequence"):

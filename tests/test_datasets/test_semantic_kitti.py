@@ -76,6 +76,7 @@ def test_samples_follow_the_contract(kitti_tree: Path, released: bool):
         "right": ((1, 3, 32, 128), "uint8"),
         "focal_baseline": ((1,), "float32"),
         "history": ((3, 1, 3, 32, 128), "uint8"),
+        "history_right": ((3, 1, 3, 32, 128), "uint8"),
         "current": ((1, 3, 32, 128), "uint8"),
         "current_from_history": ((3, 1, 4, 4), "float32"),
         "depth_maps": ((1, 32, 128), "float32"),
@@ -107,9 +108,11 @@ def test_samples_follow_the_contract(kitti_tree: Path, released: bool):
         # The first frame of sequence 08 has no history: it never reaches into sequence 00.
         (3, 5, 3, [0, 0, 0, 0]),
         (5, 2, 2, [6, 8, 10]),
+        (2, (1, 4, 9), 3, [1, 6, 9, 10]),
+        (1, [1, 4, 9], 3, [0, 1, 4, 5]),
     ],
 )
-def test_history(kitti_tree: Path, index: int, stride: int, history: int, expected: list[int]):
+def test_history(kitti_tree: Path, index: int, stride, history: int, expected: list[int]):
     dataset = build(kitti_tree, history_stride=stride, num_history=history, pipeline=[])
     info = dataset.get_data_info(index)
     (camera,) = info["cameras"]
@@ -117,11 +120,94 @@ def test_history(kitti_tree: Path, index: int, stride: int, history: int, expect
     assert [int(Path(path).stem) for path in paths] == expected
     folder = f"sequences/{info['sequence']}/image_2"
     assert all(str(Path(path).parent).endswith(folder) for path in paths)
+    rights = [path.replace("image_2", "image_3") for path in camera["history"]]
+    assert camera["history_right"] == rights
     # The car of the fixture turns by 0.01 a frame.
     motion = camera["current_from_history"]
     assert (motion is None) == (history == 0)
     for matrix, index in zip(motion if history else (), expected, strict=False):
         assert matrix[0, 2] == pytest.approx(np.sin(0.01 * (index - expected[-1])))
+
+
+def test_history_in_metres(writable_kitti_tree: Path):
+    """The car of the fixture drives 1.005 m a frame."""
+    metres = {"history_metres": 2.0, "pipeline": []}
+    (camera,) = build(writable_kitti_tree, **metres).get_data_info(2)["cameras"]
+    assert [int(Path(path).stem) for path in camera["history"]] == [4, 6, 8]
+    limited = build(writable_kitti_tree, history_max_frames=5, **metres)
+    (camera,) = limited.get_data_info(2)["cameras"]
+    assert [int(Path(path).stem) for path in camera["history"]] == [5, 6, 8]
+    # A network that takes no poses has its frames chosen by them; without history, nobody asks.
+    (writable_kitti_tree / "sequences/08/poses.txt").unlink()
+    with pytest.raises(MissingFileError, match=r"no poses\.txt; searched"):
+        build(writable_kitti_tree, inputs={"images", "history"}, **metres)
+    alone = build(writable_kitti_tree, inputs={"images"}, labels=False, **metres)
+    assert alone.get_data_info(2)["cameras"][0]["history"] == []
+
+
+def test_right_images_of_the_history(writable_kitti_tree: Path):
+    """They are those of the earlier frames, as their own samples have them."""
+    options = {"frames": "images", "labels": False, "num_history": 2, "history_stride": 3}
+    dataset = build(writable_kitti_tree, **options, inputs={"right", "history", "history_right"})
+    found = dataset[7]["inputs"]["history_right"]
+    assert found.shape == (2, 1, 3, 32, 128)
+    for place, index in enumerate((1, 4)):
+        torch.testing.assert_close(found[place], dataset[index]["inputs"]["right"])
+    (writable_kitti_tree / "sequences/00/image_3/000001.png").unlink()
+    build(writable_kitti_tree, **options | {"frames": "voxels"}, inputs={"right", "history"})
+    with pytest.raises(MissingFileError, match=r"image_3/000001\.png"):
+        build(writable_kitti_tree, **options, inputs={"history_right"})
+
+
+DEPTH_STEPS = [
+    PIPELINE[0],
+    {"type": "LoadDepthPrior", "depth_bins": {"start": 2.0, "stop": 6.0, "step": 1.0}},
+    PIPELINE[-1],
+]
+
+
+def save_depth(root: Path, frame: int, depth: float) -> None:
+    folder = root / "sequences/00/depth_2"
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / f"{frame:06d}.npz", depth=np.full((4, 12), depth))
+
+
+def test_external_depth(writable_kitti_tree: Path, tmp_path: Path):
+    options = {"sequences": "00", "pipeline": DEPTH_STEPS, "labels": False}
+    # Without names it is no input before there are files.
+    assert "depth_prior" not in build(writable_kitti_tree, **options)[0]["inputs"]
+    for frame, depth in ((0, 2.0), (5, 3.0), (10, 4.0)):
+        save_depth(tmp_path / "own", frame, depth)
+    options["depth_root"] = str(tmp_path / "own")
+    inputs = build(writable_kitti_tree, **options)[2]["inputs"]
+    assert inputs["depth_prior"].shape == (1, 4, 4, 16)
+    assert inputs["history_depth_prior"].shape == (3, 1, 4, 4, 16)
+    depths = [2 + int(x.argmax()) for x in inputs["history_depth_prior"][:, 0, :, 0, 0]]
+    assert depths == [2, 2, 3] and (inputs["depth_prior"][0].argmax(dim=0) == 2).all()
+    # A sample is complete or without.
+    inputs = build(writable_kitti_tree, **options, history_stride=3)[1]["inputs"]
+    assert "depth_prior" in inputs and "history_depth_prior" not in inputs
+    assert (
+        "depth_prior" not in build(writable_kitti_tree, **options, inputs={"images"})[1]["inputs"]
+    )
+
+
+def test_missing_external_depth_is_listed(writable_kitti_tree: Path, tmp_path: Path):
+    options = {"sequences": "00", "pipeline": DEPTH_STEPS, "labels": False, "history_stride": 1}
+    with pytest.raises(MissingFileError, match=r"depth_2: no such folder, 3 files .*depth_root"):
+        build(writable_kitti_tree, **options, inputs={"depth_prior"})
+    for frame in (0, 5, 9):
+        save_depth(writable_kitti_tree, frame, 2.0)
+    with pytest.raises(MissingFileError, match="1 files are missing") as error:
+        build(writable_kitti_tree, **options, inputs={"depth_prior"})
+    assert "sequences/00/depth_2/000010.npz (sequence 00 frame 000010, LoadDepthPrior)" in str(
+        error.value
+    )
+    # The history of frame 5 takes 2, 3 and 4, that of frame 10 takes 7, 8 and 9.
+    with pytest.raises(MissingFileError, match="5 files are missing"):
+        build(writable_kitti_tree, **options, inputs={"history_depth_prior"})
+    with pytest.raises(MissingFileError, match=r"nowhere.*\(from depth_root\)"):
+        build(writable_kitti_tree, **options, depth_root=str(tmp_path / "nowhere"))
 
 
 def test_all_images_as_samples(kitti_tree: Path):

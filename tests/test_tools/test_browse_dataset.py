@@ -59,13 +59,13 @@ def test_augmentations_go_before_packing(tool, command, kitti_tree):
         dataset = tool.build_dataset(load_config(command[0], facts), "train", augment)
         return dataset.pipeline.transforms
 
-    loading = ["LoadImages", "LoadVoxelLabels", "LoadLidarPoints"]
+    loading = ["LoadImages", "LoadDepthPrior", "LoadVoxelLabels", "LoadLidarPoints"]
     augmenting = ["BEVAugmentation", "PhotometricJitter"]
     added = [type(step).__name__ for step in steps(["bev", "photo"])]
     assert added == [*loading, *augmenting, "PackInputs"]
     # Those of the config stay as they are.
     kept = steps(["photo"], [{"type": "PhotometricJitter", "prob": 0.25}])
-    assert len(kept) == 5 and kept[3].prob == 0.25
+    assert len(kept) == 6 and kept[4].prob == 0.25
 
 
 def test_the_data_root_of_the_command_line_is_used(tool, command, capsys):

@@ -64,6 +64,45 @@ def test_mono_ignores_the_right_image(tool, weights, clip, capsys):
     assert "--right is not used" in capsys.readouterr().out
 
 
+def test_spacing_of_the_history(tool, weights, clip, kitti_tree, capsys, monkeypatch):
+    from htcl.apis import HTCLInferencer
+
+    given = []
+
+    def call(self, inputs, **kwargs):
+        given.append({key: value for key, value in kwargs.items() if "history" in key})
+        return {"predictions": []}
+
+    monkeypatch.setattr(HTCLInferencer, "__call__", call)
+    start = line(weights("htcl_egopose"), clip, ["--formats", "label"])
+    for words in ("", "--history-stride 5", "--history-stride 1 5 10", "--history-metres 2"):
+        assert tool.main([*start, *words.split()]) == 0
+    assert tool.main([*start, "--history-metres", "2", "--history-max-frames", "9"]) == 0
+    keys = ("history_stride", "history_metres", "history_max_frames")
+    assert given == [
+        dict(zip(keys, values, strict=True))
+        for values in (
+            *((None, None, None), (5, None, None), ([1, 5, 10], None, None), (None, 2.0, None)),
+            (None, 2.0, 9),
+        )
+    ]
+    capsys.readouterr()
+    assert tool.main([*start, "--history-stride", "1", "5"]) == 1
+    assert "has 2 distances, but num_history is 3" in capsys.readouterr().err
+    assert tool.main([*start, "--history-max-frames", "9"]) == 1
+    assert "history_max_frames=9 limits history_metres" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        tool.main([*start, "--history-metres", "2", "--history-stride", "5"])
+    # A network that takes no poses has its frames chosen by them.
+    posenet = line(weights("temporal_baseline"), clip, ["--formats", "label"])
+    posenet += ["--poses", str(kitti_tree / "sequences/00/poses.txt")]
+    capsys.readouterr()
+    assert tool.main(posenet) == 0
+    assert "--poses is not used" in capsys.readouterr().out
+    assert tool.main([*posenet, "--history-metres", "2"]) == 0
+    assert "--poses is not used" not in capsys.readouterr().out
+
+
 def test_errors_are_one_line(tool, weights, clip, shared_dir, capsys):
     stereo = weights("htcl_egopose")
 

@@ -8,6 +8,7 @@ pipeline = [
         pixels="${pixels}",
         history_images="${history_images}",
     ),
+    dict(type="LoadDepthPrior", depth_bins="${depth_bins}"),
     dict(type="LoadVoxelLabels"),
     dict(type="LoadLidarPoints"),
     dict(type="PackInputs"),
@@ -20,6 +21,13 @@ history_images = "network"
 # Pixel centres have integer coordinates.
 pixels = "centres"
 
+# A number takes the place of history_stride: the distance of the history frames in metres along the
+# way that the camera went; and how many frames back they are at most.
+history_metres = None
+history_max_frames = 50
+# Root of the files of external depth, for networks that want some; None: data_root.
+depth_root = None
+
 # None: all sequences of the split.
 train_sequences = None
 val_sequences = None
@@ -31,6 +39,9 @@ _dataset = dict(
     specification="${specification}",
     num_history="${num_history}",
     history_stride="${history_stride}",
+    history_metres="${history_metres}",
+    history_max_frames="${history_max_frames}",
+    depth_root="${depth_root}",
     pipeline="${pipeline}",
 )
 _loader = dict(

@@ -8,7 +8,7 @@ data_root = "{{$SEMANTICKITTI_ROOT:data/occupancy/semanticKITTI/RGB}}"
 
 input_size = (384, 1280)
 num_history = 3
-# Frames of 10 Hz; the voxels exist for every fifth.
+# Frames of 10 Hz, so half a second; the voxels exist for every fifth.
 history_stride = 5
 
 batch_size = 2

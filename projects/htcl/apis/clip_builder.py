@@ -7,16 +7,35 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from htcl.apis.camera_file import CameraCalibration
 from htcl.apis.frame_source import Frame
+from htcl.datasets.history_spacing import HistorySpacing
 from htcl.datasets.sample_info import CameraInfo
 from htcl.datasets.specification import DatasetSpecification
 from htcl.errors import InvalidValueError
 from htcl.geometry import relative_motion
+
+
+class _Moment(NamedTuple):
+    """A frame of the past: both images and the pose (4, 4) ``world_from_camera``."""
+
+    left: Frame
+    right: Frame | None
+    pose: np.ndarray
+
+
+def needs_right(inputs: frozenset[str]) -> bool:
+    """Whether clips with such inputs are made of left and right images."""
+    return not inputs.isdisjoint({"right", "history_right"})
+
+
+def needs_poses(inputs: frozenset[str], spacing: HistorySpacing) -> bool:
+    """Whether clips with such inputs and history take poses."""
+    return "current_from_history" in inputs or spacing.needs_poses
 
 
 @dataclass(eq=False)
@@ -30,35 +49,29 @@ class ClipBuilder:
         calibration: Of the camera or the pair.
         specification: What the network predicts.
         inputs: Names of what it needs, see :mod:`htcl.models.interfaces`.
-        num_history: Number of history frames of a clip, T - 1.
-        history_stride: Distance of the history frames, in frames given.
+        spacing: Number and distance of the history frames; distances count the frames given.
         sequence: Name of the sequence.
 
     Raises:
-        InvalidValueError: If the stride is not positive, or a stereo network has no baseline.
+        InvalidValueError: If a stereo network has no baseline.
     """
 
     calibration: CameraCalibration
     specification: DatasetSpecification
     inputs: frozenset[str]
-    num_history: int
-    history_stride: int = 1
+    spacing: HistorySpacing
     sequence: str = "clip"
 
     def __post_init__(self) -> None:
         """Checks that the clips can be made."""
-        if self.history_stride < 1:
-            raise InvalidValueError(
-                f"history_stride must be at least 1, found {self.history_stride}"
-            )
-        if "right" in self.inputs and not self.calibration.stereo:
+        self._stereo = needs_right(self.inputs)
+        self._posed = needs_poses(self.inputs, self.spacing)
+        if self._stereo and not self.calibration.stereo:
             raise InvalidValueError(
                 f"{self.calibration.path}: calibration lacks baseline, the distance of the two "
                 "cameras in metres, which this stereo model needs"
             )
-        self._past: deque[tuple[Frame, np.ndarray]] = deque(
-            maxlen=self.num_history * self.history_stride + 1
-        )
+        self._past: deque[_Moment] = deque(maxlen=self.spacing.reach + 1)
 
     def push(
         self, left: Frame, right: Frame | None = None, pose: np.ndarray | None = None
@@ -76,29 +89,32 @@ class ClipBuilder:
         """
         self._check(left, right, pose)
         past = self._past.copy()
-        past.append((left, np.eye(4) if pose is None else pose))
-        frames = [frame for frame, _ in past]
+        # Right images of the past are kept only for networks that look at them.
+        kept = right if "history_right" in self.inputs else None
+        past.append(_Moment(left, kept, np.eye(4) if pose is None else pose))
         current = len(past) - 1
-        steps = range(self.num_history, 0, -1)
-        indices = [max(current - step * self.history_stride, 0) for step in steps]
-        decoded = {frames[i].place: frames[i].image for i in (*indices, current)}
+        poses = [moment.pose for moment in past]
+        indices = [current - distance for distance in self.spacing.distances(current, poses)]
+        history = [past[i] for i in indices]
+        rights = [moment.right for moment in history if moment.right is not None]
+        used = [*(moment.left for moment in history), *rights, left]
         kitti = self.calibration.for_image(left.image.shape[:2])
         camera = CameraInfo(
             name="left",
             image=left.place,
             right=None,
-            history=[frames[i].place for i in indices],
+            history=[moment.left.place for moment in history],
+            history_right=[frame.place for frame in rights],
             intrinsics=kitti.p2,
             reference_from_camera=kitti.lidar_from_camera,
             focal_baseline=None,
             current_from_history=None,
         )
-        if "right" in self.inputs and right is not None:
+        if self._stereo and right is not None:
             camera.update({"right": right.place, "focal_baseline": kitti.focal_baseline})
-            decoded[right.place] = right.image
+            used.append(right)
         if "current_from_history" in self.inputs:
-            poses = np.stack([pose for _, pose in past])
-            camera["current_from_history"] = relative_motion(poses, current, indices)
+            camera["current_from_history"] = relative_motion(np.stack(poses), current, indices)
         self._past = past
         return {
             "sequence": self.sequence,
@@ -108,23 +124,23 @@ class ClipBuilder:
             "lidar": None,
             "lidar_labels": None,
             "labels": {},
-            "decoded": decoded,
+            "decoded": {frame.place: frame.image for frame in used},
             "specification": self.specification,
             "inputs": self.inputs,
             "with_labels": False,
         }
 
     def _check(self, left: Frame, right: Frame | None, pose: np.ndarray | None) -> None:
-        if "right" in self.inputs and right is None:
+        if self._stereo and right is None:
             raise InvalidValueError(
                 f"{left.place}: the right image is missing, which this stereo model needs"
             )
-        if "current_from_history" in self.inputs and pose is None:
+        if self._posed and pose is None:
             raise InvalidValueError(f"{left.place}: the pose is missing, which this model needs")
         if pose is not None and np.shape(pose) != (4, 4):
             raise InvalidValueError(f"{left.place}: a pose is (4, 4), found {np.shape(pose)}")
-        others = [right] if right and "right" in self.inputs else []
-        others += [frame for frame, _ in list(self._past)[-1:]]
+        others = [right] if right and self._stereo else []
+        others += [moment.left for moment in list(self._past)[-1:]]
         for frame in (left, *others):
             image = frame.image
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from htcl.apis.camera_file import CameraCalibration, read_calibration
-from htcl.apis.clip_builder import ClipBuilder
+from htcl.apis.clip_builder import ClipBuilder, needs_poses, needs_right
 from htcl.apis.frame_source import FrameSource, check_pair, frame_numbers, frame_step
 from htcl.datasets.calibration import read_poses
+from htcl.datasets.history_spacing import HistorySpacing
 from htcl.datasets.specification import DatasetSpecification
 from htcl.errors import InvalidValueError
 
@@ -24,36 +25,40 @@ class ClipReader:
     Attributes:
         specification: What the model predicts.
         inputs: Names of what it needs, see :mod:`htcl.models.interfaces`.
-        num_history: Number of history frames of a clip.
-        history_stride: Distance of the history frames where the caller does not say.
+        spacing: Number of history frames, and their distance where the caller does not say.
     """
 
     specification: DatasetSpecification
     inputs: frozenset[str]
-    num_history: int
-    history_stride: int
+    spacing: HistorySpacing
 
-    def builder(self, calib: Any, stride: int, name: str) -> ClipBuilder:
-        """Opens a clip of a calibration (or its file), with a history stride in frames given."""
+    @property
+    def stereo(self) -> bool:
+        """Whether the model takes right images."""
+        return needs_right(self.inputs)
+
+    def builder(self, calib: Any, spacing: HistorySpacing, name: str) -> ClipBuilder:
+        """Opens a clip of a calibration (or its file); the spacing counts the frames given."""
         calibration = calib if isinstance(calib, CameraCalibration) else read_calibration(calib)
-        return ClipBuilder(
-            calibration, self.specification, self.inputs, self.num_history, stride, name
-        )
+        return ClipBuilder(calibration, self.specification, self.inputs, spacing, name)
 
     def samples(
         self,
         item: Mapping[str, Any],
-        history_stride: int | None,
+        spacing: HistorySpacing,
         static: bool,
         every: int,
         max_frames: int | None,
     ) -> Iterator[dict[str, Any]]:
-        """Reads one drive; arguments as in ``HTCLInferencer.preprocess``."""
+        """Reads one drive; the spacing in numbers of frames, where their names are numbers.
+
+        The other arguments are those of ``HTCLInferencer.preprocess``.
+        """
         left = FrameSource(item["left"])
         right = self._right_source(left, item.get("right"))
-        stride = self._stride(left, history_stride)
-        poses = self._poses(left, item.get("poses"), static)
-        builder = self.builder(item["calib"], stride, str(item.get("name") or left.title))
+        spacing = _in_frames_given(left, spacing)
+        poses = self._poses(left, item.get("poses"), static, needs_poses(self.inputs, spacing))
+        builder = self.builder(item["calib"], spacing, str(item.get("name") or left.title))
         rights = None if right is None else iter(right)
         last = None if max_frames is None else (max_frames - 1) * every
         index = -1
@@ -72,7 +77,7 @@ class ClipReader:
             raise _unequal(item, "left", index + 1)
 
     def _right_source(self, left: FrameSource, source: Any) -> FrameSource | None:
-        if "right" not in self.inputs:
+        if not self.stereo:
             return None
         if source is None:
             raise InvalidValueError(
@@ -83,25 +88,13 @@ class ClipReader:
         check_pair(left, right)
         return right
 
-    def _stride(self, left: FrameSource, wanted: int | None) -> int:
-        """Distance of the history in frames given."""
-        stride = self.history_stride if wanted is None else wanted
-        if self.num_history == 0 or left.names is None:
-            return stride
-        step = frame_step(left.names) or 1
-        if stride % step:
-            raise InvalidValueError(
-                f"a gap in the history: the frames are numbered in steps of {step}, but the "
-                f"history takes every {stride}: give the frames between them, or "
-                f"--history-stride {step}"
-            )
-        return stride // step
-
-    def _poses(self, left: FrameSource, source: Any, static: bool) -> Callable[[int], np.ndarray]:
+    def _poses(
+        self, left: FrameSource, source: Any, static: bool, needed: bool
+    ) -> Callable[[int], np.ndarray]:
         """A function from the index of a frame to its pose."""
         # The motion of a single frame to itself is none, whatever its pose.
         single = left.names is not None and len(left.names) == 1
-        if "current_from_history" not in self.inputs or (source is None and (static or single)):
+        if not needed or (source is None and (static or single)):
             return lambda index: np.eye(4)
         if source is None:
             raise InvalidValueError(
@@ -131,6 +124,22 @@ class ClipReader:
             return poses[lines[index]]
 
         return pose
+
+
+def _in_frames_given(left: FrameSource, spacing: HistorySpacing) -> HistorySpacing:
+    """A spacing in numbers of frames as one in frames given, which may be every fifth, say."""
+    if spacing.num_history == 0 or left.names is None:
+        return spacing
+    step = frame_step(left.names) or 1
+    if spacing.needs_poses:
+        return replace(spacing, history_max_frames=max(spacing.history_max_frames // step, 1))
+    if any(distance % step for distance in spacing.frames):
+        raise InvalidValueError(
+            f"a gap in the history: the frames are numbered in steps of {step}, but the history "
+            f"takes those {', '.join(map(str, spacing.frames))} before: give the frames between "
+            f"them, or --history-stride {step}"
+        )
+    return replace(spacing, history_stride=[distance // step for distance in spacing.frames])
 
 
 def _unequal(item: Mapping[str, Any], shorter: str, count: int) -> InvalidValueError:

@@ -22,12 +22,16 @@ from htcl.apis.clip_reader import ClipReader
 from htcl.apis.output_files import check_formats, write_outputs
 from htcl.apis.stream import InferenceStream
 from htcl.config import load_config
+from htcl.datasets.history_spacing import HistorySpacing
 from htcl.engine.runner import load_predictor
 from htcl.errors import InvalidValueError
 from htcl.models.temporal import FrameMemory
 from htcl.visualization import FrameResult, build_frame_result, render_overview
 
 _INPUT_KEYS = {"left", "right", "calib", "poses", "name"}
+_SPACING_KEYS = ("history_stride", "history_metres", "history_max_frames")
+# Inputs that come from other files than images, calibration and poses.
+_ONLY_IN_DATA_SETS = frozenset({"depth_prior", "history_depth_prior"})
 
 
 class Prediction(NamedTuple):
@@ -60,10 +64,11 @@ class HTCLInferencer(BaseInferencer):
 
     Raises:
         MissingFileError: If config or checkpoint do not exist.
-        InvalidValueError: If the checkpoint does not fit, or the config has no test_dataloader.
+        InvalidValueError: If the checkpoint does not fit, the config has no test_dataloader, or the
+            network needs external depth.
     """
 
-    preprocess_kwargs: ClassVar[set] = {"history_stride", "static", "every", "max_frames"}
+    preprocess_kwargs: ClassVar[set] = {*_SPACING_KEYS, "static", "every", "max_frames"}
     visualize_kwargs: ClassVar[set] = {"return_vis", "row_height"}
     postprocess_kwargs: ClassVar[set] = {"out_dir", "formats"}
 
@@ -103,9 +108,15 @@ class HTCLInferencer(BaseInferencer):
                 "are loaded"
             )
         dataset, inputs = cfg.test_dataloader.dataset, self.model.required_inputs
+        if missing := inputs & _ONLY_IN_DATA_SETS:
+            raise InvalidValueError(
+                f"this network needs external depth ({', '.join(sorted(missing))}), which is read "
+                "from the files of a data set, not given with images: arrange both as docs/data.md "
+                "describes and use tools/test.py or tools/save_vis.py, or choose another network"
+            )
         history = dataset.num_history if "history" in inputs else 0
-        stride = dataset.get("history_stride", 1)
-        self.clips = ClipReader(self.model.specification, inputs, history, stride)
+        said = {key: dataset[key] for key in _SPACING_KEYS if key in dataset}
+        self.clips = ClipReader(self.model.specification, inputs, HistorySpacing(history, **said))
         return Compose(dataset.pipeline)
 
     def _inputs_to_list(self, inputs: Mapping | Sequence[Mapping]) -> list[Mapping[str, Any]]:
@@ -122,7 +133,9 @@ class HTCLInferencer(BaseInferencer):
         self,
         inputs: Sequence[Mapping[str, Any]],
         batch_size: int = 1,
-        history_stride: int | None = None,
+        history_stride: int | Sequence[int] | None = None,
+        history_metres: float | None = None,
+        history_max_frames: int | None = None,
         static: bool = False,
         every: int = 1,
         max_frames: int | None = None,
@@ -134,16 +147,21 @@ class HTCLInferencer(BaseInferencer):
             inputs: As in the class description.
             batch_size: Samples in a batch.
             history_stride: Distance of the history frames, in numbers of frames where their names
-                are numbers, else in frames; None takes the config's.
+                are numbers, else in frames, or a list of distances. This and the next two are
+                explained at :class:`~htcl.datasets.history_spacing.HistorySpacing`; what is None is
+                as in the config.
+            history_metres: Their distance in metres, in place of the stride.
+            history_max_frames: How many frames back that looks at most.
             static: The camera does not move, so no poses are needed.
             every: Predict every n-th frame only; the others still serve as history.
             max_frames: Predict at most so many frames of each input.
             **kwargs: None.
         """
+        spacing = self.clips.spacing.changed(history_stride, history_metres, history_max_frames)
         samples = (
             sample
             for item in inputs
-            for sample in self.clips.samples(item, history_stride, static, every, max_frames)
+            for sample in self.clips.samples(item, spacing, static, every, max_frames)
         )
         yield from self._get_chunk_data(samples, batch_size)
 
@@ -244,7 +262,8 @@ class HTCLInferencer(BaseInferencer):
         before, _, drawing, after = self._dispatch_kwargs(**kwargs)
         check_formats(after.get("formats", ()))
         listed = self._inputs_to_list(inputs)
-        memory = self._memory(before.get("history_stride"))
+        said = {key: before[key] for key in _SPACING_KEYS if key in before}
+        memory = _memory(self.clips.spacing.changed(**said))
         collected: dict[str, list] = {"predictions": [], "visualization": []}
         with tqdm(desc="frames", unit="frame", disable=not self.show_progress) as bar:
             for batch in self.preprocess(listed, batch_size, **before):
@@ -259,28 +278,37 @@ class HTCLInferencer(BaseInferencer):
     def stream(
         self,
         calib: str | Path | CameraCalibration,
-        history_stride: int = 1,
+        history_stride: int | Sequence[int] | None = None,
         static: bool = False,
         name: str = "stream",
+        history_metres: float | None = None,
+        history_max_frames: int | None = None,
     ) -> InferenceStream:
         """Opens a stream for a live camera; its ``step`` takes one frame after another.
 
         Args:
             calib: The calibration.
-            history_stride: Distance of the history frames, in frames given.
+            history_stride: Distance of the history frames, in frames given, or a list of distances.
+                Without it and ``history_metres``, the config's metres, or else consecutive frames:
+                a camera may have another rate than the training's.
             static: The camera does not move, so no poses are needed.
             name: Of the sequence.
+            history_metres: Distance in metres, in place of the stride.
+            history_max_frames: How many frames back that looks at most; None: as in the config.
         """
-        builder = self.clips.builder(calib, history_stride, name)
-        memory = self._memory(history_stride)
+        spacing = self.clips.spacing
+        if history_stride is None and history_metres is None and spacing.history_metres is None:
+            history_stride = 1
+        spacing = spacing.changed(history_stride, history_metres, history_max_frames)
+        builder = self.clips.builder(calib, spacing, name)
+        memory = _memory(spacing)
 
         def predict(sample: dict[str, Any]) -> FrameResult:
             return self.forward([sample], memory)[0].result
 
         return InferenceStream(predict, builder, static)
 
-    def _memory(self, history_stride: int | None) -> FrameMemory:
-        """An empty memory of as many frames as a clip with its history covers."""
-        stride = self.clips.history_stride if history_stride is None else history_stride
-        # An impossible stride is refused where clips are made, in words of its own.
-        return FrameMemory(max(self.clips.num_history * stride, 0) + 1)
+
+def _memory(spacing: HistorySpacing) -> FrameMemory:
+    """An empty memory of as many frames as a clip with its history covers."""
+    return FrameMemory(spacing.reach + 1)

@@ -15,6 +15,7 @@ ROOT_VARIABLE = "SEMANTICKITTI_ROOT"
 FRAME_FILES = {
     "image_2": ("image_2", (".png", ".jpg", ".jpeg")),
     "image_3": ("image_3", (".png", ".jpg", ".jpeg")),
+    "depth_2": ("depth_2", (".npz",)),
     "velodyne": ("velodyne", (".bin",)),
     "point_labels": ("labels", (".label",)),
     "voxel_bin": ("voxels", (".bin",)),
@@ -46,6 +47,9 @@ class KittiLayout:
       found beside it, or named.
 
     Every file is looked up in all roots, the one meant for its kind first, so mixtures work too.
+    So do files of external depth (``sequences/XX/depth_2/NNNNNN.npz``, see
+    :mod:`htcl.datasets.depth_files`), which may have a root of their own.
+
     Training labels made by ``process_kitti.sh`` lie in ``label_root/XX/NNNNNN_1_1.npy``.
 
     Args:
@@ -54,6 +58,7 @@ class KittiLayout:
         lidarseg_root: Root of the point labels, if elsewhere.
         label_root: Folder of the training labels; None: ``labels`` beside the main root's
             ``sequences`` folder.
+        depth_root: Root of the external depth, if elsewhere.
 
     Raises:
         InvalidValueError: If neither ``data_root`` nor the environment variable is given.
@@ -66,6 +71,7 @@ class KittiLayout:
         velodyne_root: str | Path | None = None,
         lidarseg_root: str | Path | None = None,
         label_root: str | Path | None = None,
+        depth_root: str | Path | None = None,
     ) -> None:
         source = "data_root"
         if not data_root:
@@ -80,6 +86,7 @@ class KittiLayout:
         self._main = main = _sequence_parent(self.data_root, source)
         self._velodyne = self._optional_root(velodyne_root, "velodyne_root") or main
         self._lidarseg = self._optional_root(lidarseg_root, "lidarseg_root") or main
+        self._depth = _sequence_parent(Path(depth_root), "depth_root") if depth_root else main
         self.label_root = Path(label_root) if label_root else main.parent / "labels"
 
     def _optional_root(self, root: str | Path | None, key: str) -> Path | None:
@@ -95,8 +102,11 @@ class KittiLayout:
 
     def _parents(self, kind: str) -> list[Path]:
         """Lists the sequence parents to search for a kind of file, best first, without repeats."""
-        first = {"velodyne": self._velodyne, "point_labels": self._lidarseg}.get(kind, self._main)
-        return list(dict.fromkeys([first, self._main, self._velodyne, self._lidarseg]))
+        own = {
+            "velodyne": self._velodyne, "point_labels": self._lidarseg, "depth_2": self._depth,
+        }  # fmt: skip
+        first = own.get(kind, self._main)
+        return list(dict.fromkeys([first, self._main, *own.values()]))
 
     def sequences(self) -> list[str]:
         """Names all sequences of the main root, sorted."""

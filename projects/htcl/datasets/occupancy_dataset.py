@@ -13,7 +13,8 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from htcl.datasets.sample_info import SampleInfo
+from htcl.datasets.history_spacing import HistorySpacing
+from htcl.datasets.sample_info import HISTORY_INPUTS, SampleInfo
 from htcl.datasets.specification import DatasetSpecification, build_specification
 from htcl.errors import InvalidValueError, MissingFileError, listed
 from htcl.geometry import relative_motion
@@ -35,7 +36,11 @@ class OccupancyDataset(BaseDataset, ABC):
         sequences: Takes these sequences instead of those of the split: several, or one as a text or
             a number.
         num_history: Number of earlier frames, T - 1.
-        history_stride: Distance of the history frames, in frames of the sequence.
+        history_stride: Distance of the history frames, in frames of the sequence; this and the next
+            two are explained at :class:`~htcl.datasets.history_spacing.HistorySpacing`.
+        history_metres: Their distance in metres, in place of the stride; it takes poses.
+        history_max_frames: How many frames back that looks at most.
+        depth_root: Root of the files of external depth, for benchmarks that read some.
         inputs: Names of the inputs that are wanted (``required_inputs`` of the network); None is
             everything that the steps of the pipeline can load.
         augmentations: Steps of a training, before the last one of the pipeline.
@@ -59,7 +64,10 @@ class OccupancyDataset(BaseDataset, ABC):
         split: str = "train",
         sequences: Sequence[str | int] | str | int | None = None,
         num_history: int = 0,
-        history_stride: int = 1,
+        history_stride: int | Sequence[int] = 1,
+        history_metres: float | None = None,
+        history_max_frames: int = 50,
+        depth_root: str | None = None,
         inputs: Collection[str] | None = None,
         augmentations: Sequence[Mapping[str, Any]] = (),
         labels: bool | None = None,
@@ -70,17 +78,15 @@ class OccupancyDataset(BaseDataset, ABC):
     ) -> None:
         self.specification = build_specification(specification)
         self.sequences = self.specification.select_sequences(split, sequences)
-        if num_history < 0 or history_stride < 1:
-            raise InvalidValueError(
-                "num_history must be >= 0 and history_stride >= 1, "
-                f"found {num_history} and {history_stride}"
-            )
+        spacing = HistorySpacing(num_history, history_stride, history_metres, history_max_frames)
         if augmentations and test_mode:
             raise InvalidValueError("augmentations are for training, but test_mode is True")
         self.split = split
-        self.num_history = num_history
-        self.history_stride = history_stride
         self.inputs = None if inputs is None else frozenset(inputs)
+        # What nobody looks at needs no poses to be chosen by.
+        looks_back = self.inputs is None or self.inputs & HISTORY_INPUTS
+        self.spacing = spacing if looks_back else HistorySpacing()
+        self.depth_root = depth_root
         self.with_labels = split in self.specification.label_splits if labels is None else labels
         self.check_files = check_files
         metainfo = {
@@ -97,7 +103,8 @@ class OccupancyDataset(BaseDataset, ABC):
         """Lists the frames of a sequence; MissingFileError if it or a file about it is missing.
 
         Infos have no history, but ``world_from_camera`` where poses are known and wanted
-        (:meth:`wants`). Frames with ``is_sample=False`` serve as history only.
+        (:meth:`wants`, ``spacing.needs_poses``). Frames with ``is_sample=False`` serve as history
+        only.
         """
 
     def wants(self, name: str) -> bool | None:
@@ -141,10 +148,25 @@ class OccupancyDataset(BaseDataset, ABC):
             start = start if current == previous + 1 else current
             previous = current
             if by_index[current].get("is_sample", True):
-                steps = range(self.num_history, 0, -1)
-                history = [max(current - step * self.history_stride, start) for step in steps]
-                samples.append(_joined([by_index[index] for index in (*history, current)]))
+                nearby = range(max(current - self.spacing.reach, start), current + 1)
+                poses = self._poses_of([by_index[index] for index in nearby])
+                distances = self.spacing.distances(current - start, poses)
+                samples.append(_joined([by_index[current - d] for d in (*distances, 0)]))
         return samples
+
+    def _poses_of(self, frames: Sequence[SampleInfo]) -> list[np.ndarray] | None:
+        """Poses of the first camera, if it takes some to choose the history."""
+        if not self.spacing.needs_poses:
+            return None
+        poses = [frame["cameras"][0].get("world_from_camera") for frame in frames]
+        for frame, pose in zip(frames, poses, strict=True):
+            if pose is None:
+                raise InvalidValueError(
+                    f"history_metres={self.spacing.history_metres} takes the poses of all frames, "
+                    f"but sequence {frame['sequence']} frame {frame['frame']} has none: add them, "
+                    "or give the distance in frames (history_stride, history_metres=None)"
+                )
+        return [pose for pose in poses if pose is not None]
 
     def _check(self, samples: Sequence[SampleInfo]) -> None:
         """Looks for every file that the pipeline needs, listing each folder once."""
@@ -197,8 +219,14 @@ def _joined(frames: Sequence[SampleInfo]) -> SampleInfo:
         if len(views) > 1 and all(pose is not None for pose in poses):
             motion = relative_motion(np.stack(poses), -1, range(len(poses) - 1))
         camera: Any = {key: value for key, value in views[-1].items() if key != "world_from_camera"}
-        history = [view["image"] for view in views[:-1]]
-        cameras.append({**camera, "history": history, "current_from_history": motion})
+        for key, history in (
+            ("image", "history"),
+            ("right", "history_right"),
+            ("depth", "history_depth"),
+        ):
+            paths = [view.get(key) for view in views[:-1]]
+            camera[history] = paths if all(paths) else []
+        cameras.append({**camera, "current_from_history": motion})
     sample: Any = {**frames[-1], "cameras": cameras}
     sample.pop("is_sample", None)
     return sample

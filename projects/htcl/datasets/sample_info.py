@@ -9,6 +9,11 @@ import numpy as np
 
 from htcl.errors import InvalidValueError
 
+# Inputs that are made of earlier frames.
+HISTORY_INPUTS = frozenset(
+    {"history", "history_right", "history_depth_prior", "current_from_history"}
+)
+
 
 class CameraInfo(TypedDict, total=False):
     """One camera of a sample."""
@@ -18,8 +23,14 @@ class CameraInfo(TypedDict, total=False):
     """The current image."""
     right: str | None
     """Its right partner, None if the camera has none."""
+    depth: str | None
+    """External depth of the current image, None if there is none."""
     history: list[str]
     """Earlier images, oldest first (T-1)."""
+    history_right: list[str]
+    """Their right partners; empty if one has none."""
+    history_depth: list[str]
+    """Their external depth; empty if one has none."""
     intrinsics: np.ndarray
     """(4, 4) float64, camera point -> original pixel, fourth column kept."""
     reference_from_camera: np.ndarray
@@ -73,6 +84,7 @@ def wanted_inputs(results: Mapping[str, Any], available: Mapping[str, bool]) -> 
                 f"sequence {results.get('sequence')} frame {results.get('frame')}: the input "
                 f"{name!r} is wanted, but the data set has none: choose a network without it, or "
                 "give what it needs (history: num_history above 0; current_from_history: poses; "
-                "right: a second camera; points and depth_maps: lidar scans)"
+                "right, history_right: a second camera; points, depth_maps: lidar scans; "
+                "depth_prior, history_depth_prior: files of external depth)"
             )
     return {name for name in available if name in wanted}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from mmengine.registry import DATASETS
@@ -25,12 +27,12 @@ class SemanticKITTISSC(OccupancyDataset):
     ``calib_path`` and ``poses_path``, for messages.
 
     Args:
-        data_root, velodyne_root, lidarseg_root, label_root: See :class:`KittiLayout`.
+        data_root, velodyne_root, lidarseg_root, label_root, depth_root: See :class:`KittiLayout`.
         frames: Which frames are samples: 'voxels' (those with a ``voxels/*.bin``, every fifth scan)
             or 'images' (all of ``image_2``; without ground truth for most).
         num_history: Number of earlier frames, T - 1.
-        history_stride: Distance of the history frames in images (10 Hz). 5 is the released spacing
-            (every voxel frame); 1 takes consecutive images.
+        history_stride: Distance of the history frames in images (10 Hz), or a list of distances. 5
+            is the released spacing (every voxel frame); 1 takes consecutive images.
         **kwargs: Arguments of :class:`OccupancyDataset`.
 
     Raises:
@@ -38,7 +40,11 @@ class SemanticKITTISSC(OccupancyDataset):
         InvalidValueError: If an argument is out of range, or calibration or poses are unsound.
     """
 
-    FOLDER_KEYS: ClassVar[dict[str, str]] = {"velodyne": "velodyne_root", "labels": "lidarseg_root"}
+    FOLDER_KEYS: ClassVar[dict[str, str]] = {
+        "velodyne": "velodyne_root",
+        "labels": "lidarseg_root",
+        "depth_2": "depth_root",
+    }
 
     def __init__(
         self,
@@ -46,20 +52,22 @@ class SemanticKITTISSC(OccupancyDataset):
         velodyne_root: str | None = None,
         lidarseg_root: str | None = None,
         label_root: str | None = None,
+        depth_root: str | None = None,
         frames: str = "voxels",
         specification: Any = SEMANTICKITTI,
         num_history: int = 3,
-        history_stride: int = 5,
+        history_stride: int | Sequence[int] = 5,
         **kwargs: Any,
     ) -> None:
         check_choice("frames", frames, ("voxels", "images"))
-        self.layout = KittiLayout(data_root, velodyne_root, lidarseg_root, label_root)
+        self.layout = KittiLayout(data_root, velodyne_root, lidarseg_root, label_root, depth_root)
         self.frames = frames
         super().__init__(
             specification,
             num_history=num_history,
             history_stride=history_stride,
             data_root=str(self.layout.data_root),
+            depth_root=depth_root,
             **kwargs,
         )
 
@@ -87,6 +95,7 @@ class SemanticKITTISSC(OccupancyDataset):
         numbers = sample_numbers.union(range(int(min(images)), last + 1))
         frames = [f"{number:0{width}d}" for number in sorted(numbers)]
         paths = {kind: layout.files(sequence, kind, frames) for kind in FRAME_FILES}
+        depth = self._depth(paths["depth_2"])
         return [
             {
                 "sequence": sequence,
@@ -98,6 +107,7 @@ class SemanticKITTISSC(OccupancyDataset):
                         "name": "image_2",
                         "image": str(paths["image_2"][frame]),
                         "right": str(paths["image_3"][frame]),
+                        "depth": depth.get(frame),
                         "intrinsics": calibration.p2,
                         "reference_from_camera": lidar_from_camera,
                         "focal_baseline": calibration.focal_baseline,
@@ -117,10 +127,17 @@ class SemanticKITTISSC(OccupancyDataset):
             for frame in frames
         ]
 
+    def _depth(self, paths: Mapping[str, Path]) -> dict[str, str]:
+        """Files of external depth by frame: all if they are wanted, else those that are there."""
+        wishes = [self.wants(name) for name in ("depth_prior", "history_depth_prior")]
+        if wishes == [False, False]:
+            return {}
+        return {frame: str(path) for frame, path in paths.items() if any(wishes) or path.is_file()}
+
     def _poses(self, sequence: str, last: int) -> tuple[Any, str | None]:
         """The poses up to frame ``last`` and their file, if they are wanted or there."""
-        wanted = self.wants("current_from_history")
-        if wanted is False or self.num_history == 0:
+        wanted = self.spacing.needs_poses or self.wants("current_from_history")
+        if wanted is False or self.spacing.num_history == 0:
             return None, None
         try:
             path = self.layout.poses(sequence)

@@ -108,6 +108,16 @@ def test_inputs_are_not_changed_and_no_draw_changes_nothing():
     assert all(after[key] is before[key] for key in before)
 
 
+def test_what_belongs_to_pixels_stays():
+    """The cameras say where a pixel's scene is now; its image and its depth are the same."""
+    keys = ("images", "right", "history", "history_right", "depth_prior", "history_depth_prior")
+    pixels = {key: np.arange(24.0).reshape(2, 3, 4) for key in keys}
+    step = BEVAugmentation(flip_x_prob=1.0, flip_y_prob=1.0, rotation=(9.0, 9.0), scale=(1.1, 1.1))
+    after = step.transform(scene() | pixels)
+    assert all(after[key] is pixels[key] for key in keys)
+    np.testing.assert_array_equal(pixels["depth_prior"], np.arange(24.0).reshape(2, 3, 4))
+
+
 def test_matrices_compose():
     step = BEVAugmentation(flip_y_prob=0.0, rotation=(10.0, 10.0))
     results = {key: scene()[key] for key in ("specification", "cameras", "history_cameras")}

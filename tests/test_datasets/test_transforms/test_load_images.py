@@ -35,6 +35,7 @@ def clip(tmp_path: Path, height: int, width: int, cameras: int = 1) -> dict:
                 "image": paths[2],
                 "right": paths[3],
                 "history": [paths[0], paths[0], paths[1]],
+                "history_right": [paths[3], paths[3], paths[0]],
                 "intrinsics": INTRINSICS,
                 "reference_from_camera": np.eye(4),
                 "focal_baseline": 40.0 + number,
@@ -125,6 +126,26 @@ def test_all_cameras_of_a_rig(tmp_path: Path):
         np.testing.assert_array_equal(both[key][1], alone[key][0])
     np.testing.assert_array_equal(both["history"][:, 1], alone["history"][:, 0])
     assert [len(paths) for paths in both["history_paths"]] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("history_images", ["network", "released"])
+def test_right_images_of_the_history_are_prepared_as_the_history(
+    tmp_path: Path, history_images: str
+):
+    step = LoadImages((32, 64), history_images=history_images)
+    results = clip(tmp_path, 40, 100, cameras=2)
+    both = step.transform(dict(results))
+    assert both["history_right"].shape == (3, 2, 32, 64, 3)
+    for info in results["cameras"]:
+        info["history"] = info["history_right"]
+    exchanged = step.transform(dict(results))
+    np.testing.assert_array_equal(both["history_right"], exchanged["history"])
+    # Whoever looks at pairs knows their baseline.
+    alone = step.transform(results | {"inputs": {"images", "history_right"}})
+    assert alone["focal_baseline"].tolist() == [40, 41] and "right" not in alone
+    for info in results["cameras"]:
+        info["history_right"] = []
+    assert "history_right" not in step.transform(dict(results))
 
 
 def test_inputs_that_the_data_set_has_not(tmp_path: Path):

@@ -44,6 +44,7 @@ def test_all_images_change_by_the_same_function():
         "images": images,
         "right": images[:, :, ::-1],
         "history": np.stack([images, images[:, ::-1], images]),
+        "history_right": np.stack([images[:, :, ::-1], images]),
         "current": images[::-1],
     }
     before = {key: value.copy() for key, value in results.items()}
@@ -56,6 +57,8 @@ def test_all_images_change_by_the_same_function():
     np.testing.assert_array_equal(after["right"], after["images"][:, :, ::-1])
     np.testing.assert_array_equal(after["history"][0], after["images"])
     np.testing.assert_array_equal(after["history"][1], after["images"][:, ::-1])
+    np.testing.assert_array_equal(after["history_right"][0], after["right"])
+    np.testing.assert_array_equal(after["history_right"][1], after["images"])
     np.testing.assert_array_equal(after["current"], after["images"][::-1])
     for key, value in before.items():
         np.testing.assert_array_equal(results[key], value)

@@ -20,6 +20,9 @@ from htcl.geometry import VoxelGrid
 class BEVAugmentation(Step):
     """Moves labels, points and the cameras' geometry together; the images stay as they are.
 
+    So do all inputs that belong to pixels: right images and history, and the depth priors, which
+    say how far from its camera a pixel is. Cameras take the scene of all of them along.
+
     The map is p' = c + s R F (p - c): flips F first, then the rotation R about the vertical axis,
     then the scale s of all three axes, about a fixed point c. By default c is the middle of the
     grid seen from above, at the height of the sensor: (25.6, 0, 0) for SemanticKITTI. So both flips

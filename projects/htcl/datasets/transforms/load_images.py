@@ -28,7 +28,7 @@ _AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 
 @TRANSFORMS.register_module()
 class LoadImages(Step):
-    """Reads the current images, their right partners and the history of all cameras.
+    """Reads the current images and the history of all cameras, and the right partners of both.
 
     A network image is the original resized to the network's width and cropped to its bottom rows
     (:meth:`htcl.geometry.ImageTransform.fit`). Right images and history are loaded if ``inputs`` of
@@ -41,11 +41,13 @@ class LoadImages(Step):
 
     Added Keys:
         images, right: (N, H, W, 3) uint8 RGB.
-        history: (T-1, N, H, W, 3) uint8 RGB, oldest first.
+        history, history_right: (T-1, N, H, W, 3) uint8 RGB, oldest first.
         current: The current images, prepared as ``history`` is, if that is not as ``images`` are.
         cameras: :class:`htcl.geometry.Camera` (N,), in the place of the infos.
         history_cameras: The same for ``history`` and ``current``, if they differ.
-        focal_baseline: (N,) float32, original pixels times metres; with ``right``.
+        camera_infos: The infos.
+        focal_baseline: (N,) float32, original pixels times metres; with ``right`` and
+            ``history_right``.
         current_from_history: (T-1, N, 4, 4) float32, camera frame at each earlier time -> current
             camera frame, if wanted.
         image_paths, right_paths, history_paths, image_sizes: Lists over the cameras (of
@@ -94,6 +96,8 @@ class LoadImages(Step):
                 files.append(camera["right"])
             if "history" in wanted:
                 files += camera["history"]
+            if "history_right" in wanted:
+                files += camera["history_right"]
         return [(path,) for path in files]
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -110,22 +114,27 @@ class LoadImages(Step):
 
         results["image_paths"] = [info["image"] for info in infos]
         results["image_sizes"] = [clip.size for clip in clips]
+        results["camera_infos"] = infos
         results["images"] = _images(clips, results["image_paths"], fits, self.resize)
         results["cameras"] = self._cameras(infos, fits)
         if "right" in wanted:
             results["right_paths"] = [info["right"] for info in infos]
             results["right"] = _images(clips, results["right_paths"], fits, self.resize)
+        if not wanted.isdisjoint({"right", "history_right"}):
             baselines = [info["focal_baseline"] for info in infos]
             results["focal_baseline"] = np.array(baselines, dtype=np.float32)
         if "history" in wanted:
-            times = [list(paths) for paths in zip(*(i["history"] for i in infos), strict=True)]
-            results["history_paths"] = times
-            frames = [_images(clips, paths, squeezes, history_filter) for paths in times]
+            results["history_paths"] = _by_time([info["history"] for info in infos])
+            frames = [_images(clips, p, squeezes, history_filter) for p in results["history_paths"]]
             results["history"] = np.stack(frames)
             if squeezes is not fits:
                 paths = results["image_paths"]
                 results["current"] = _images(clips, paths, squeezes, history_filter)
                 results["history_cameras"] = self._cameras(infos, squeezes)
+        if "history_right" in wanted:
+            times = _by_time([info["history_right"] for info in infos])
+            frames = [_images(clips, paths, squeezes, history_filter) for paths in times]
+            results["history_right"] = np.stack(frames)
         if "current_from_history" in wanted:
             motions = [np.asarray(info["current_from_history"]) for info in infos]
             results["current_from_history"] = np.stack(motions, axis=1).astype(np.float32)
@@ -191,12 +200,18 @@ def _images(
     return np.stack([clip.image(path, transform, resampling) for clip, path, transform in rows])
 
 
+def _by_time(cameras: list[list[str]]) -> list[list[str]]:
+    """From T - 1 paths of each camera to the paths of all cameras at each time."""
+    return [list(paths) for paths in zip(*cameras, strict=True)]
+
+
 def _wanted(results: dict[str, Any]) -> set[str]:
     """Names of the inputs to load besides the images."""
     cameras: list[CameraInfo] = results["cameras"]
     available = {
         "right": all(camera.get("right") for camera in cameras),
         "history": all(camera.get("history") for camera in cameras),
+        "history_right": all(camera.get("history_right") for camera in cameras),
         "current_from_history": all(c.get("current_from_history") is not None for c in cameras),
     }
     return wanted_inputs(results, available)

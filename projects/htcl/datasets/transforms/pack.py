@@ -12,10 +12,10 @@ from mmengine.structures import BaseDataElement
 
 from htcl.datasets.transforms.step import Step
 
-IMAGE_KEYS = ("images", "right", "history", "current")
+IMAGE_KEYS = ("images", "right", "history", "history_right", "current")
 _CAMERAS = ("cameras", "history_cameras")
 _TENSORS = (
-    "focal_baseline", "current_from_history",
+    "focal_baseline", "current_from_history", "depth_prior", "history_depth_prior",
     "depth_maps", "points", "point_labels", "point_uvd",
 )  # fmt: skip
 _META = (

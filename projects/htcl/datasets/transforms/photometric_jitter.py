@@ -26,7 +26,7 @@ class PhotometricJitter(Step):
     pixel's own grey for saturation, and a turn about the grey axis for hue. Off in the released
     configuration (leave it out).
 
-    Required Keys: images; right, history and current if present.
+    Required Keys: images; right, history, history_right and current if present.
 
     Modified Keys: the same; shapes and uint8 kept.
 
