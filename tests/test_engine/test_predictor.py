@@ -241,7 +241,7 @@ class TestMemory:
         network.temporal.recalled = FrameMemory(4).recall(["a", "b", "c", "d"])
         network.temporal.train()
         logits_of(network, stream[0])
-        assert network.temporal.recalled.computed is None
+        assert network.temporal.recalled.computed == [{}, {}, {}, {}]
 
     def test_frames_of_a_failed_prediction_are_forgotten(self, build, stream):
         network = build(volume="MeanVolume", **MONO)

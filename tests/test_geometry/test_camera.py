@@ -48,6 +48,32 @@ def test_unproject_inverts_the_projection_of_the_matrices():
             np.testing.assert_allclose([*pixel[:2], depth], cell.numpy(), rtol=1e-9, atol=1e-7)
 
 
+def test_a_map_of_depths_is_one_plane_a_cell():
+    cameras, depths = kitti_like(), torch.tensor([2.0, 20, 57.5])
+    planes = cameras.unproject((2, 3), depths)
+    chosen = torch.tensor([[[0, 1, 2], [2, 2, 0]], [[1, 1, 1], [0, 2, 1]]])
+    points = cameras.unproject_map(depths[chosen])
+    expected = planes.gather(1, chosen[:, None, ..., None].expand(-1, -1, -1, -1, 3))[:, 0]
+    torch.testing.assert_close(points, expected)
+
+
+def test_a_moved_camera_sees_from_where_it_stood():
+    """One camera, two motions: a point's place now is its place then, moved."""
+    camera = replace(kitti_like(), augmentation=torch.eye(4).repeat(2, 1, 1))[:1]
+    ahead, aside = torch.eye(4), torch.eye(4)
+    ahead[2, 3], aside[0, 3] = -1.5, 0.25
+    moved = camera[:, None].moved(torch.stack([ahead, aside])[None])
+    assert moved.shape == (1, 2)
+    assert moved.intrinsics.shape == (1, 2, 4, 4)
+    depth = torch.full((2, 3), 7.0)
+    points = moved.flatten(1).unproject_map(depth.expand(1, 2, 2, 3))[0]
+    reference = camera.reference_from_camera[0].double()
+    now = camera.unproject_map(depth[None])[0]
+    for motion, found in zip((ahead, aside), points, strict=True):
+        change = reference @ motion.double() @ torch.linalg.inv(reference)
+        torch.testing.assert_close(found, now @ change[:3, :3].T + change[:3, 3])
+
+
 @pytest.mark.parametrize("pixels", ["centres", "released"])
 def test_project_and_unproject_are_inverse(pixels: str):
     cameras = replace(kitti_like(), augmentation=torch.eye(4).repeat(2, 1, 1), pixels=pixels)

@@ -12,6 +12,8 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS
 
+from htcl.errors import InvalidValueError
+
 MONO = {"stereo": None, "depth_fusion": None}
 STILL = {"temporal": None, "temporal_fusion": None}
 VARIANTS = {"htcl": {}, "stereoscene": STILL, "mono": {**MONO, **STILL}, "mono_temporal": MONO}
@@ -211,6 +213,33 @@ def test_wrong_number_of_frames(network, scene):
     short[0]["inputs"]["history"] = short[0]["inputs"]["history"][1:]
     with pytest.raises(ValueError, match="num_history"):
         predict(network, short)
+
+
+def test_losses_on_depth_alone_compute_nothing_else(cfg, build, scene, monkeypatch):
+    model = build(losses=[{"type": "DepthSupervision"}]).train()
+    monkeypatch.setattr(model, "extract_feat", None)
+    data = collate(model, scene[:1])
+    losses = model(**data, mode="loss")
+    # Without the history there is no depth before its correction.
+    assert set(losses) == DEPTH_LOSSES
+    sum(losses.values()).backward()
+    assert next(model.img_backbone.parameters()).grad.abs().sum() > 0
+    assert all(p.grad is None for p in model.voxel_encoder.parameters())
+
+
+def test_boundaries_are_a_key(build, scene):
+    boundary = {"type": "BoundaryDistance", "weight": 0.5}
+    head = {"type": "BoundaryHead", "in_channels": 48}
+    assert build(boundary_head=head).boundary_head is None
+    model = build(boundary_head=head, losses=[boundary]).train()
+    data = collate(model, scene[:1])
+    losses = model(**data, mode="loss")
+    assert set(losses) == {"loss_boundary"}
+    losses["loss_boundary"].backward()
+    assert model.boundary_head.regressor.weight.grad.abs().sum() > 0
+    assert next(model.img_backbone.parameters()).grad.abs().sum() > 0
+    with pytest.raises(InvalidValueError, match=r"\['boundary'\], which need model.boundary_head"):
+        build(boundary_head=None, losses=[boundary])
 
 
 def test_learns(build, scene):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ from sweep_cameras import make_cameras
 from torch import Tensor
 
 from htcl.errors import InvalidValueError
+from htcl.geometry import Camera
 from htcl.models.checkpointing import checkpoint_modules
 from htcl.models.depth import StereoDepth
+from htcl.models.interfaces import FrameInputs
 from htcl.ops.cost_volume import plane_cost_volume
 
 BINS = {"start": 2.0, "stop": 50.0, "step": 1.0}
@@ -181,11 +184,11 @@ def tiny_stereo(**changes) -> StereoDepth:
     return stereo_depth(input_size=(24, 48), max_disparity=24, base_width=2, **changes)
 
 
-def views(batch: int) -> tuple[Tensor, Tensor, Tensor]:
+def views(batch: int, camera: Camera) -> FrameInputs:
     """Left and right images of 32 x 64 pixels, and their focal lengths times baselines."""
     generator = torch.Generator().manual_seed(1)
     left, right = (torch.randn(batch, 3, 32, 64, generator=generator) for _ in range(2))
-    return left, right, FOCAL_BASELINE * torch.linspace(1, 1.5, batch)
+    return FrameInputs(left, camera, right, FOCAL_BASELINE * torch.linspace(1, 1.5, batch))
 
 
 @pytest.mark.parametrize(
@@ -196,13 +199,21 @@ def test_every_image_gives_what_it_gives_alone(keys, pixels):
     """Three images of different cameras."""
     stereo = tiny_stereo(**keys).eval()
     camera = make_camera([0.05, 0.08, 0.03], (32, 64), pixels)
-    prob = stereo(*views(3), camera, (4, 8))
+    frame = views(3, camera)
+    prob = stereo(frame, (4, 8))
     assert prob.shape == (3, 48, 4, 8)
     torch.testing.assert_close(prob.sum(1), torch.ones(3, 4, 8))
     for index in range(3):
         row = slice(index, index + 1)
-        alone = stereo(*(tensor[row] for tensor in views(3)), camera[row], (4, 8))
+        single = (frame.images, frame.camera, frame.right, frame.focal_baseline)
+        alone = stereo(FrameInputs(*(value[row] for value in single)), (4, 8))
         torch.testing.assert_close(alone, prob[row], rtol=1e-3, atol=1e-5)
+
+
+def test_a_missing_right_image_is_said():
+    frame = replace(views(1, make_camera(0.05, (32, 64))), right=None)
+    with pytest.raises(InvalidValueError, match="needs the right image of every frame"):
+        tiny_stereo()(frame, (4, 8))
 
 
 def test_keys_leave_the_parameters_alone():
@@ -218,7 +229,7 @@ def test_checkpointing_changes_no_gradient():
     for checkpointing in ([], ["features", "matching.stems.*", "matching.cells.*"]):
         stereo = tiny_stereo().train()
         checkpoint_modules(stereo, checkpointing)
-        stereo(*views(1), make_camera(0.05, (32, 64)), (4, 8))[:, 3].sum().backward()
+        stereo(views(1, make_camera(0.05, (32, 64))), (4, 8))[:, 3].sum().backward()
         grads.append([p.grad for p in stereo.parameters()])
     assert all(g is not None for g in grads[0])
     torch.testing.assert_close(grads[0], grads[1])

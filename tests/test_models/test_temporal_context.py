@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -88,12 +89,20 @@ def pool(volume):
     return volume[..., ::2, ::2, ::2]
 
 
+def present(pool):
+    """All that this module reads of it."""
+    return SimpleNamespace(map_size=MAP_SIZE, pool=pool)
+
+
+PRESENT = present(pool)
+
+
 def build(**options):
     return MODELS.build({"type": "TemporalContext", **SMALL, **options})
 
 
 def loss_of(model, history):
-    return model(history, MAP_SIZE, pool).voxel.float().square().mean()
+    return model(history, PRESENT).voxel.float().square().mean()
 
 
 def test_released_settings_have_the_released_parameters():
@@ -122,7 +131,7 @@ def test_sizes_for_every_history(num_history, options):
     model = build(num_history=num_history, **options).train()
     history = make_history(2, num_history)
     features = []
-    out = model(history, MAP_SIZE, lambda volume: features.append(volume) or pool(volume))
+    out = model(history, present(lambda volume: features.append(volume) or pool(volume)))
     assert out.depth_score is None
     # Seven bins: an odd number.
     assert features[0].shape == (2, 5, 7, *MAP_SIZE)
@@ -159,7 +168,7 @@ def test_sizes_for_every_history(num_history, options):
 )
 def test_switches(options):
     model = build(**options).train()
-    out = model(make_history(), MAP_SIZE, pool)
+    out = model(make_history(), PRESENT)
     assert out.voxel.shape == (1, 7, 4, 4, 8)
     assert (out.affinity is None) is ("affinity" in options and options["affinity"] is None)
     out.voxel.square().mean().backward()
@@ -173,7 +182,7 @@ def test_every_image_gives_what_it_gives_alone(options, pixels):
     torch.nn.init.normal_(model.depth_score.gain)
     history = make_history(3, pixels=pixels)
     with torch.no_grad():
-        joint = model(history, MAP_SIZE, pool)
+        joint = model(history, PRESENT)
         for index in range(3):
             row = slice(index, index + 1)
             single = HistoryInputs(
@@ -182,7 +191,7 @@ def test_every_image_gives_what_it_gives_alone(options, pixels):
                 history.camera[row],
                 history.current_from_history[row],
             )
-            alone = model(single, MAP_SIZE, pool)
+            alone = model(single, PRESENT)
             for ours, theirs in (
                 (joint.voxel, alone.voxel),
                 (joint.affinity, alone.affinity),
@@ -280,7 +289,7 @@ def test_patches_without_affinity_need_no_features():
 @pytest.mark.parametrize("options", [{}, PATCHES])
 def test_depth_score_starts_at_zero_and_learns(options):
     model = build(**options, depth_score={"type": "DepthScore"}).train()
-    score = model(make_history(), MAP_SIZE, pool).depth_score
+    score = model(make_history(), PRESENT).depth_score
     assert score.shape == (1, 7, *MAP_SIZE)
     assert (score == 0).all()
     torch.nn.init.normal_(model.depth_score.gain)
@@ -290,7 +299,7 @@ def test_depth_score_starts_at_zero_and_learns(options):
     convolved = F.conv3d(features, model.depth_score.volume.weight, padding=1)[0, 0]
     agreement = sum(10 * g * w for g, w in zip(model.depth_score.gain, warped[0], strict=True))
     torch.testing.assert_close(score[0], convolved + agreement)
-    model(make_history(), MAP_SIZE, pool).depth_score[:, 0].sum().backward()
+    model(make_history(), PRESENT).depth_score[:, 0].sum().backward()
     assert model.depth_score.gain.grad.abs().min() > 0
     assert model.refinement.fuse.weight.grad.abs().sum() > 0
 
@@ -331,6 +340,19 @@ def test_wrong_settings_say_what_to_do(options, message):
         build(**options)
 
 
-def test_another_number_of_frames_is_refused():
+def test_takes_the_latest_of_more_frames():
+    model, history = build().eval(), make_history(2, 5)
+    latest = replace(
+        history,
+        images=history.images[:, 2:],
+        current_from_history=history.current_from_history[:, 2:],
+    )
+    with torch.no_grad():
+        torch.testing.assert_close(
+            model(history, PRESENT).voxel, model(latest, PRESENT).voxel, rtol=0, atol=0
+        )
+
+
+def test_fewer_frames_are_refused():
     with pytest.raises(InvalidValueError, match=r"num_history=3, but .* 2 history frames"):
-        build()(make_history(1, 2), MAP_SIZE, pool)
+        build()(make_history(1, 2), PRESENT)

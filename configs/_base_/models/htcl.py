@@ -8,6 +8,8 @@ voxel_widths = (128, 256, 512)
 # 1 / ln of the class's voxels in the training split.
 class_weights = "inverse_log_frequency"
 voxel_ce_weight = 1.0
+# Weight of the distances to the ends of objects; 0 does without them and their head.
+boundary_weight = 0.0
 # Lidar depth where bin 0 of the depth supervision begins, metres; None: half a step before it.
 depth_first_edge = None
 
@@ -89,6 +91,7 @@ model = dict(
     point_head=dict(
         type="PointHead", voxel_channels="${voxel_channels}", image_channels="${image_channels}"
     ),
+    boundary_head=dict(type="BoundaryHead", in_channels="${voxel_channels}"),
     losses=[
         dict(
             type="VoxelCrossEntropy",
@@ -100,6 +103,7 @@ model = dict(
         dict(type="PointCrossEntropy"),
         dict(type="PointLovasz"),
         dict(type="DepthSupervision", first_edge="${depth_first_edge}"),
+        dict(type="BoundaryDistance", weight="${boundary_weight}"),
     ],
     label_stride=1,
     unfused_depth_weight=0.0,

@@ -62,9 +62,10 @@ class Predictor(nn.Module):
             precision = "fp32" if self._device == "cpu" else "fp16"
         self._dtype = _DTYPES[precision]
         self._warned = False
-        temporal: Any = getattr(self.module, "temporal", None)
-        reuses = isinstance(temporal, FrameReuser) and temporal.reuses_frames
-        self.memory = FrameMemory(temporal.num_history + 1) if reuses else None
+        parts = [part for part in self.module.modules() if isinstance(part, FrameReuser)]
+        self._reusers: list[FrameReuser] = [part for part in parts if part.reuses_frames]
+        num_history: Any = getattr(self.module, "num_history", 0)
+        self.memory = FrameMemory(num_history + 1) if self._reusers else None
         self.eval()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -120,15 +121,13 @@ class Predictor(nn.Module):
 
     @contextmanager
     def _recalling(self, clip: RecalledClip | None) -> Iterator[None]:
-        temporal: Any = getattr(self.module, "temporal", None)
-        if clip is None:
-            yield
-            return
-        temporal.recalled = clip
+        for part in self._reusers:
+            part.recalled = clip
         try:
             yield
         finally:
-            temporal.recalled = None
+            for part in self._reusers:
+                part.recalled = None
 
     def _warn(self, samples: list[Det3DDataSample]) -> None:
         if self._warned:

@@ -57,11 +57,13 @@ def synthetic_inputs(
         inputs["right"] = torch.randn(*rig, 3, *size, generator=generator)
         inputs["focal_baseline"] = torch.full(rig, _FOCAL * _BASELINE)
     if "history" in needed:
-        past = model.temporal.num_history
+        past = model.num_history
         noise = torch.randint(256, (batch, past + 1, num_cameras, 3, *size), generator=generator)
         noise = noise.to(torch.uint8)
         inputs["history"], inputs["current"] = noise[:, :-1].clone(), noise[:, -1].clone()
         inputs["history_cameras"] = camera
+        if "history_right" in needed:
+            inputs["history_right"] = noise[:, :-1].flip(-1)
         if "current_from_history" in needed:
             motion = torch.eye(4).repeat(batch, past, num_cameras, 1, 1)
             # Half a metre a frame, straight on.

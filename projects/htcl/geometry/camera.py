@@ -71,9 +71,9 @@ class Camera:
         content += [getattr(self, name).double().numpy().tobytes() for name in _TENSORS]
         return replace(self, fingerprint=hashlib.blake2b(b"".join(content)).digest())
 
-    def flatten(self) -> Camera:
-        """Makes one leading axis of all."""
-        return self._map(lambda value: value.reshape(-1, *value.shape[-2:]))
+    def flatten(self, first: int = 0) -> Camera:
+        """Makes one leading axis of all from the ``first`` one on."""
+        return self._map(lambda value: value.flatten(first, -3))
 
     def __getitem__(self, index: Any) -> Camera:
         """Selects along the leading axes."""
@@ -123,19 +123,45 @@ class Camera:
 
         Everything runs in float64: a rounding error of a coordinate can change the voxel.
         """
+        cells = self.frustum(map_size, depths)
+        rays = torch.cat((cells[..., :2] * cells[..., 2:], cells[..., 2:]), dim=-1)
+        linear, offset = self._augmented_from_ray()
+        points = torch.einsum("...ij,dhwj->...dhwi", linear, rays)
+        return points + offset[..., None, None, None, :]
+
+    def unproject_map(self, depth: Tensor) -> Tensor:
+        """Cells of maps of depth (*S, h, w), metres, in space: (*S, h, w, 3), as :meth:`unproject`.
+
+        Each cell is at the depth that its map says along the optical axis.
+        """
+        height, width = depth.shape[-2:]
+        unit = self.frustum((height, width), torch.ones(1, device=depth.device))[0]
+        linear, offset = self._augmented_from_ray()
+        points = torch.einsum("...ij,hwj->...hwi", linear, unit) * depth.double()[..., None]
+        return points + offset[..., None, None, :]
+
+    def _augmented_from_ray(self) -> tuple[Tensor, Tensor]:
+        """The affine map (*S, 3, 3), (*S, 3) of (column * depth, row * depth, depth) to space."""
         intrinsics = self.intrinsics.double()
         augmented_from_camera = self.augmented_from_camera
         camera_from_ray = _inverse(intrinsics[..., :3, :3])
         augmented_from_ray = augmented_from_camera[..., :3, :3] @ camera_from_ray
-        # One affine map of (column * depth, row * depth, depth) does the whole chain.
-        linear = augmented_from_ray @ _inverse(self.image_transform)
         offset = augmented_from_camera[..., :3, 3] - (
             augmented_from_ray @ intrinsics[..., :3, 3:4]
         ).squeeze(-1)
-        cells = self.frustum(map_size, depths)
-        rays = torch.cat((cells[..., :2] * cells[..., 2:], cells[..., 2:]), dim=-1)
-        points = torch.einsum("...ij,dhwj->...dhwi", linear, rays)
-        return points + offset[..., None, None, None, :]
+        return augmented_from_ray @ _inverse(self.image_transform), offset
+
+    def moved(self, current_from_camera: Tensor) -> Camera:
+        """The cameras where they stood before a motion.
+
+        The motion (*S', 4, 4) takes a point in the camera frame then to the camera frame now; its
+        leading axes may extend those of the cameras by the rules of broadcasting.
+        """
+        motion = current_from_camera.double()
+        expanded = self._map(lambda value: value.expand(*motion.shape[:-2], *value.shape[-2:]))
+        return replace(
+            expanded, reference_from_camera=expanded.reference_from_camera.double() @ motion
+        )
 
     def map_intrinsics(self, map_size: tuple[int, int]) -> Tensor:
         """Camera matrix (*S, 4, 4) float64 of a map (h, w) whose cells cover blocks of pixels.

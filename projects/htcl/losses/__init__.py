@@ -1,5 +1,6 @@
 """Training losses: each is a registered module of the list ``model.losses``."""
 
+from htcl.losses.boundary_distance import BoundaryDistance
 from htcl.losses.depth_supervision import DepthSupervision
 from htcl.losses.geometric_scal import GeometricScal
 from htcl.losses.loss import Loss
@@ -11,6 +12,7 @@ from htcl.losses.voxel_lovasz import VoxelLovasz
 from htcl.losses.voxel_prediction import VoxelPrediction
 
 __all__ = [
+    "BoundaryDistance",
     "DepthSupervision",
     "GeometricScal",
     "Loss",

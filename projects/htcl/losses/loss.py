@@ -14,6 +14,8 @@ class Loss(nn.Module):
 
     * ``voxels``: a :class:`~htcl.losses.VoxelPrediction`;
     * ``points``: logits (P, K) and labels (P,) of lidar points;
+    * ``boundaries``: distances (B, 6, x, y, z) and labels, see
+      :class:`~htcl.losses.BoundaryDistance`;
     * ``depth``: probabilities (M, D, h, w) and lidar depth (M, H, W), metres, 0 = none.
 
     Facts of the data set or the network (``num_classes``, ``ignore_index``, ``empty_class``,
@@ -24,7 +26,7 @@ class Loss(nn.Module):
         name: Its name in the log, behind ``loss_``; None is the class's ``default_name``.
     """
 
-    on: ClassVar[Literal["voxels", "points", "depth"]]
+    on: ClassVar[Literal["voxels", "points", "boundaries", "depth"]]
     default_name: ClassVar[str]
 
     def __init__(self, weight: float = 1.0, name: str | None = None) -> None:

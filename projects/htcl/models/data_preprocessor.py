@@ -68,8 +68,12 @@ class OccupancyDataPreprocessor(BaseDataPreprocessor):
             batch.setdefault("history_cameras", batch["cameras"])
         for key in NORMALISED_KEYS:
             if key in batch:
-                batch[key] = (batch[key].to(self.mean.dtype) - self.mean) / self.std
+                batch[key] = self.normalise(batch[key])
         return {"inputs": batch, "data_samples": self.cast_data(data.get("data_samples"))}
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Grey values (..., 3, H, W) as the network sees images."""
+        return (images.to(self.mean.dtype) - self.mean) / self.std
 
 
 def _transpose(samples: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -27,11 +27,13 @@ from htcl.losses import Loss, VoxelPrediction
 from htcl.models.building import build_part
 from htcl.models.checkpointing import checkpoint_modules
 from htcl.models.fast_layers import exchange_layers
+from htcl.models.frames import history_inputs, present_frame
 from htcl.models.interfaces import (
     Batch,
     DepthEstimate,
+    FrameInputs,
     HistoryFeatures,
-    HistoryInputs,
+    Present,
     SceneFeatures,
     required_inputs,
 )
@@ -64,9 +66,13 @@ class HTCL(Base3DSegmentor):
         losses: The training losses, each a registered module (:mod:`htcl.losses`).
         stereo: Stereo depth from the left and right image; None for a monocular network.
         depth_fusion: Fuses the stereo and the monocular depth distribution; needed with ``stereo``.
-        temporal: Temporal module; None for a single frame.
+        temporal: Temporal module whose voxels are fused with the current ones; None without.
         temporal_fusion: Merges the temporal voxels into the current ones; needed with ``temporal``.
+        point_history: Temporal module whose features are added to the lifted ones of the present;
+            None without. Without both, the network sees a single frame.
         point_head: Classes of lidar points, for the losses on points; None trains without.
+        boundary_head: Distances to the ends of objects, for the losses on boundaries; not built
+            where none of them has a weight.
         unfused_depth_weight: Weight of the depth losses on each distribution that the final one is
             made from. With 0, as released, a short training learns to do without the stereo branch.
         auxiliary_weight: Weight of the voxel and point losses on temporal voxels (released: 1).
@@ -82,7 +88,7 @@ class HTCL(Base3DSegmentor):
 
     Raises:
         InvalidValueError: If one part of a pair (stereo and depth_fusion, temporal and
-            temporal_fusion) is missing, or losses on points have no head.
+            temporal_fusion) is missing, or losses on points or boundaries have no head.
     """
 
     def __init__(
@@ -101,7 +107,9 @@ class HTCL(Base3DSegmentor):
         depth_fusion: Config | None = None,
         temporal: Config | None = None,
         temporal_fusion: Config | None = None,
+        point_history: Config | None = None,
         point_head: Config | None = None,
+        boundary_head: Config | None = None,
         unfused_depth_weight: float = 0.0,
         auxiliary_weight: float = 1.0,
         label_stride: int = 1,
@@ -123,18 +131,21 @@ class HTCL(Base3DSegmentor):
         self.depth_fusion = build(depth_fusion)
         self.view_transformer = build(view_transformer)
         self.temporal = build(temporal)
+        self.point_history = build(point_history)
         self.voxel_encoder = build(voxel_encoder)
         self.voxel_neck = build(voxel_neck)
         self.temporal_fusion = build(temporal_fusion)
         self.head = build(head)
         self.point_head = build(point_head)
         self.losses = nn.ModuleList(build(loss) for loss in losses)
-        if self.point_head is None and (on_points := self._losses("points")):
-            names = [loss.name for loss in on_points]
-            raise InvalidValueError(
-                f"model.losses has {names}, which need model.point_head: configure it, or take "
-                "these losses out of the list"
-            )
+        self.boundary_head = build(boundary_head if self._losses("boundaries") else None)
+        for head, on in (("point_head", "points"), ("boundary_head", "boundaries")):
+            if getattr(self, head) is None and (headless := self._losses(on)):
+                names = [loss.name for loss in headless]
+                raise InvalidValueError(
+                    f"model.losses has {names}, which need model.{head}: configure it, or take "
+                    "these losses out of the list"
+                )
         self.unfused_depth_weight = unfused_depth_weight
         self.auxiliary_weight = auxiliary_weight
         self.label_stride = label_stride
@@ -148,63 +159,74 @@ class HTCL(Base3DSegmentor):
         """Names of the inputs that a prediction needs (:func:`.interfaces.required_inputs`)."""
         return required_inputs(self)
 
+    @property
+    def num_history(self) -> int:
+        """Number of earlier frames that a prediction needs, T - 1."""
+        modules = (self.temporal, self.point_history)
+        return max((module.num_history for module in modules if module is not None), default=0)
+
     def extract_feat(self, batch_inputs: Batch) -> SceneFeatures:
         """Images and cameras -> features for head and losses: the network's table of contents."""
-        image = self.extract_image(batch_inputs["images"].flatten(0, 1))
-        map_size = (image.shape[-2], image.shape[-1])
-        index = self.view_transformer.index(batch_inputs["cameras"], map_size)
-        depth = self.estimate_depth(image, batch_inputs)
-        history = self.extract_history(batch_inputs, map_size, index)
+        frame = present_frame(batch_inputs)
+        image = self.extract_image(frame.images)
+        index = self.view_transformer.index(
+            batch_inputs["cameras"], (image.shape[-2], image.shape[-1])
+        )
+        depth = self.estimate_depth(image, frame)
+        history, points = self.extract_history(batch_inputs, depth, index)
         if history is not None:
             depth = depth.corrected(history.depth_score)
         voxel = self.view_transformer.splat(depth.prob, depth.context, index)
+        if points is not None:
+            voxel = voxel + points.lifted
         voxel = self.voxel_neck(self.voxel_encoder(voxel))
         if history is not None:
             voxel = self.temporal_fusion(voxel, history.voxel)
-        return SceneFeatures(voxel, image, depth, history)
+        return SceneFeatures(voxel, image, depth, history, points)
 
     def extract_image(self, images: Tensor) -> Tensor:
-        """Current images (M, 3, H, W), normalised -> features (M, C, h, w)."""
+        """Images (M, 3, H, W), normalised -> features (M, C, h, w)."""
         features = self.img_neck(self.img_backbone(images))
         return features[0] if isinstance(features, list | tuple) else features
 
-    def estimate_depth(self, image: Tensor, batch_inputs: Batch) -> DepthEstimate:
-        """Depth of each cell of the features (M, C, h, w), from one camera or, with stereo, two."""
-        camera = batch_inputs["cameras"].flatten()
-        depth_logits, context = self.depth_net(image, camera)
+    def estimate_depth(self, image: Tensor, frame: FrameInputs) -> DepthEstimate:
+        """Depth of each cell of the features (M, C, h, w) of a frame, by one witness or two."""
+        depth_logits, context = self.depth_net(image, frame.camera)
         mono = depth_logits.softmax(dim=1)
         if self.stereo is None:
             return DepthEstimate(mono, context, {})
-        stereo = self.stereo(
-            batch_inputs["images"].flatten(0, 1),
-            batch_inputs["right"].flatten(0, 1),
-            batch_inputs["focal_baseline"].flatten(),
-            camera,
-            (image.shape[-2], image.shape[-1]),
-        )
+        stereo = self.stereo(frame, (image.shape[-2], image.shape[-1]))
         fused = self.depth_fusion(stereo, mono)
         return DepthEstimate(fused, context, {"mono": mono, "stereo": stereo})
 
     def extract_history(
-        self, batch_inputs: Batch, map_size: tuple[int, int], index: Any
-    ) -> HistoryFeatures | None:
-        """Features of the history on maps (h, w), None without a temporal module."""
-        if self.temporal is None:
-            return None
-        motion = batch_inputs.get("current_from_history")
-        inputs = HistoryInputs(
-            images=batch_inputs["history"].transpose(1, 2).flatten(0, 1),
-            current=batch_inputs["current"].flatten(0, 1),
-            camera=batch_inputs["history_cameras"].flatten(),
-            current_from_history=None if motion is None else motion.transpose(1, 2).flatten(0, 1),
+        self, batch_inputs: Batch, depth: DepthEstimate, index: Any
+    ) -> tuple[HistoryFeatures | None, HistoryFeatures | None]:
+        """Features of the history by both temporal modules, each None without its module."""
+        if self.temporal is None and self.point_history is None:
+            return None, None
+        inputs = history_inputs(batch_inputs, self.data_preprocessor.normalise)
+        present = Present(
+            depth=depth,
+            cameras=batch_inputs["history_cameras"],
+            index=index,
+            view_transformer=self.view_transformer,
+            describe=lambda frame: self.estimate_depth(self.extract_image(frame.images), frame),
         )
-        return self.temporal(inputs, map_size, partial(self.view_transformer.pool, index=index))
+        modules = (self.temporal, self.point_history)
+        history, points = (None if m is None else m(inputs, present) for m in modules)
+        return history, points
 
     def loss(self, batch_inputs: Batch, batch_data_samples: Samples) -> dict[str, Tensor]:
         """All training losses by name, those of the temporal voxels alone as ``temporal_...``.
 
         The batch has ``depth_maps`` and points where losses need them, the samples ``gt_voxels``.
+        With losses on depth alone nothing else is computed, nor is the history.
         """
+        if not any(self._losses(on) for on in ("voxels", "points", "boundaries")):
+            frame = present_frame(batch_inputs)
+            depth = self.estimate_depth(self.extract_image(frame.images), frame)
+            return self._depth_losses(depth, batch_inputs)
         features = self.extract_feat(batch_inputs)
         target = _target(batch_data_samples).to(features.voxel.device)
         prediction = self.predict_at_labels(features.voxel, target)
@@ -213,6 +235,7 @@ class HTCL(Base3DSegmentor):
         with torch.no_grad():
             for observe in self.training_observers:
                 observe(prediction)
+        losses |= self._boundary_losses(features.voxel, target)
         losses |= self._depth_losses(features.depth, batch_inputs)
         if features.history is not None and self.auxiliary_weight > 0:
             voxel = features.history.voxel
@@ -223,18 +246,23 @@ class HTCL(Base3DSegmentor):
 
     def predict_at_labels(self, voxel: Tensor, target: Tensor) -> VoxelPrediction:
         """Logits of voxels (B, C, X, Y, Z) at labels (B, X', Y', Z'), each or each n-th of them."""
-        size, stride = target.shape[1:], self.label_stride
-        start = torch.randint(stride, (3,)).tolist() if stride > 1 else [0, 0, 0]
+        size, stride, start = target.shape[1:], self.label_stride, self._draw_start()
         target = target[(slice(None), *(slice(first, None, stride) for first in start))]
         logits = trilinear_resample(self.head(voxel), size, start, stride)
         return VoxelPrediction(logits, target, self.specification.ignore_index)
+
+    def _draw_start(self) -> list[int]:
+        """The first of the labels that the losses see, along each axis."""
+        stride = self.label_stride
+        return torch.randint(stride, (3,)).tolist() if stride > 1 else [0, 0, 0]
 
     def predict(self, batch_inputs: Batch, batch_data_samples: Samples) -> Samples:
         """Fills the samples with the class of every voxel of the output grid and returns them.
 
         They get ``pred_voxels.semantics`` (uint8, (X, Y, Z)), ``finite`` (bool, whether all logits
         of these classes are), ``depth_plane`` (the most probable, metres) and, with an affinity,
-        its mean ``temporal_affinity``, both float32 (N, h, w).
+        its mean ``temporal_affinity``, both float32 (N, h, w), and with trust in points of the
+        history ``history_trust``, float32 (N, T-1, h, w).
         """
         features = self.extract_feat(batch_inputs)
         # On a CPU max finds the class several times faster than argmax.
@@ -246,12 +274,17 @@ class HTCL(Base3DSegmentor):
         affinity = None if features.history is None else features.history.affinity
         if affinity is not None:
             affinity = affinity[:, 0].float().mean(dim=1).unflatten(0, cameras)
+        trust = None if features.points is None else features.points.trust
+        if trust is not None:
+            trust = trust.float().unflatten(0, cameras)
         for index, sample in enumerate(batch_data_samples):
             sample.pred_voxels = BaseDataElement(semantics=semantics[index])
             sample.finite = finite[index]
             sample.depth_plane = depth[index]
             if affinity is not None:
                 sample.temporal_affinity = affinity[index]
+            if trust is not None:
+                sample.history_trust = trust[index]
         return batch_data_samples
 
     def _forward(self, batch_inputs: Batch, batch_data_samples: Any = None) -> Tensor:
@@ -266,7 +299,7 @@ class HTCL(Base3DSegmentor):
         return trilinear_resample(self.head(features.voxel), self.specification.grid.shape)
 
     def _losses(self, on: str) -> list[Loss]:
-        """The losses on voxels, points or depth that count."""
+        """The losses on voxels, points, boundaries or depth that count."""
         losses = cast(Iterable[Loss], self.losses)
         return [loss for loss in losses if loss.on == on and loss.weight != 0]
 
@@ -283,6 +316,17 @@ class HTCL(Base3DSegmentor):
             for loss in on_points:
                 losses[f"loss_{loss.name}"] = loss.weight * loss(logits, labels)
         return losses
+
+    def _boundary_losses(self, voxel: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        if not (losses := self._losses("boundaries")):
+            return {}
+        start, stride = self._draw_start(), self.label_stride
+        distance = self.boundary_head(voxel)
+        distance = trilinear_resample(distance, labels.shape[1:], start, stride)
+        return {
+            f"loss_{loss.name}": loss.weight * loss(distance, labels, start, stride)
+            for loss in losses
+        }
 
     def _depth_losses(self, depth: DepthEstimate, batch: Batch) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = {}

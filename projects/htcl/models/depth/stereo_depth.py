@@ -25,6 +25,7 @@ from htcl.geometry import Camera, DepthBins, PixelRule, aligns_corners, cell_pix
 from htcl.geometry.pixels import resize_shift
 from htcl.models.depth.stereo_features import StereoFeatureNet
 from htcl.models.depth.stereo_matching import StereoMatchingNet
+from htcl.models.interfaces import FrameInputs
 from htcl.ops import VolumeSampling, plane_cost_volume
 
 PlaneDepths = Literal["depth_bins", "released"]
@@ -118,26 +119,25 @@ class StereoDepth(BaseModule):
             channels += self.patch_volume.channels
         self.matching = StereoMatchingNet(channels, base_width)
 
-    def forward(
-        self,
-        left: Tensor,
-        right: Tensor,
-        focal_baseline: Tensor,
-        camera: Camera,
-        map_size: tuple[int, int],
-    ) -> Tensor:
-        """Depth distribution (M, D, h, w) of the left views of normalised images (M, 3, H, W).
+    def forward(self, frame: FrameInputs, map_size: tuple[int, int]) -> Tensor:
+        """Depth distribution (M, D, h, w) of the left views of a frame.
 
-        ``focal_baseline`` (M,) is in original pixels times metres, ``camera`` (M,) the left one.
+        Raises:
+            InvalidValueError: If the frame has no right views.
         """
-        views = [self.resize(image, camera.pixels) for image in (left, right)]
+        if frame.right is None or frame.focal_baseline is None:
+            raise InvalidValueError(
+                "model.stereo needs the right image of every frame that the network looks at: give "
+                "the data set image_3, or set model.stereo and model.depth_fusion to None"
+            )
+        views = [self.resize(image, frame.camera.pixels) for image in (frame.images, frame.right)]
         features = [self.features(view) for view in views]
-        disparity = self.plane_disparities(focal_baseline, camera)
+        disparity = self.plane_disparities(frame.focal_baseline, frame.camera)
         volume = self.cost_volume(features[0], features[1], disparity)
         if self.patch_volume is not None:
             patches = self.correlate_patches(views[0], views[1], disparity)
             volume = torch.cat([volume, patches.to(volume.dtype)], dim=1)
-        return self.distribution(self.matching(volume), camera, map_size)
+        return self.distribution(self.matching(volume), frame.camera, map_size)
 
     def resize(self, image: Tensor, pixels: PixelRule) -> Tensor:
         """Resizes network images (M, 3, H, W) to the stereo input size."""

@@ -6,7 +6,7 @@ frame, h w image feature map, D depth bin, X Y Z voxel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args
 
@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from htcl.errors import InvalidValueError, check_choice
 from htcl.geometry import Camera, DepthBins, aligns_corners
-from htcl.models.interfaces import HistoryFeatures, HistoryInputs
-from htcl.models.temporal.frame_memory import RecalledClip
+from htcl.models.interfaces import HistoryFeatures, HistoryInputs, Present, check_history
+from htcl.models.temporal.frame_memory import FrameRecord, RecalledClip
 from htcl.ops import Behind, released_intrinsics, sweep_projection
 
 Config = Mapping[str, Any]
@@ -36,7 +36,7 @@ class TemporalContext(BaseModule):
 
     Args:
         depth_bins: ``start``, ``stop``, ``step`` of the depth axis, metres.
-        num_history: Number of history frames, T-1.
+        num_history: Number of history frames that it takes, the latest of those given, T-1.
         matching: Config of the matching features; where nothing needs any, not built, perhaps None.
         pose: Config of the source of motion: ``EgoPose`` for poses of the data set, or ``PoseNet``.
         volume: Config of the matching volume, see :mod:`htcl.models.volumes`.
@@ -133,15 +133,13 @@ class TemporalContext(BaseModule):
         """Whether the features of history frames are needed, which :attr:`recalled` may bring."""
         return self.matching is not None and self.volume.source == "features"
 
-    def forward(
-        self, history: HistoryInputs, map_size: tuple[int, int], pool: Callable[[Tensor], Tensor]
-    ) -> HistoryFeatures:
+    def forward(self, history: HistoryInputs, present: Present) -> HistoryFeatures:
         """Features of the history, see :class:`~htcl.models.interfaces.TemporalModule`.
 
         Raises:
-            InvalidValueError: If the number of frames is not ``num_history``.
+            InvalidValueError: If there are fewer frames than ``num_history``.
         """
-        context, warped = self.warp_history(history, map_size)
+        context, warped = self.warp_history(history, present.map_size)
         refined = self.refinement(warped)
         affinity = None
         if self.affinity is not None:
@@ -149,7 +147,8 @@ class TemporalContext(BaseModule):
             refined = affinity * refined
         features = self.pre_hourglass(refined)
         score = None if self.depth_score is None else self.depth_score(warped, features)
-        return HistoryFeatures(self.voxel_hourglass(pool(features)), affinity, score)
+        voxel = self.voxel_hourglass(present.pool(features))
+        return HistoryFeatures(voxel, affinity=affinity, depth_score=score)
 
     def warp_history(
         self, history: HistoryInputs, map_size: tuple[int, int]
@@ -159,21 +158,20 @@ class TemporalContext(BaseModule):
         Returns features of the current frame (M, C, h, w), None without matching features, and the
         matching volume (M, (T-1) * G, D, h, w), frame-major.
         """
-        if history.images.shape[1] != self.num_history:
-            raise InvalidValueError(
-                f"model.temporal has num_history={self.num_history}, but the data set gives "
-                f"{history.images.shape[1]} history frames: set both to the same number"
-            )
-        camera = history.camera
-        frames = torch.cat([history.images, history.current[:, None]], dim=1).float() / 255
-        motion = self.pose(frames[:, -1], frames[:, :-1], history.current_from_history)
+        given = check_history("model.temporal", self.num_history, history)
+        camera, latest = history.camera, slice(given - self.num_history, None)
+        frames = torch.cat([history.images[:, latest], history.current[:, None]], dim=1)
+        frames = frames.float() / 255
+        motion = history.current_from_history
+        motion = self.pose(
+            frames[:, -1], frames[:, :-1], None if motion is None else motion[:, latest]
+        )
         context, maps = None, frames
         if self.volume.source == "features":
             # The current frame's features are computed once. The released network computes them
             # again for every history frame, which gives the same numbers and only moves the running
             # statistics of its batch norms several times a step.
-            recalled, match = None if self.training else self.recalled, self.matching
-            maps = recalled.complete(frames, match) if recalled is not None else match(frames)
+            maps = self._match(frames, range(given - self.num_history, given + 1))
             context = _resize(maps[:, -1], map_size, camera)
             if self.sweep_map == "output":
                 maps = _resize(maps.flatten(0, 1), map_size, camera).unflatten(0, maps.shape[:2])
@@ -187,6 +185,20 @@ class TemporalContext(BaseModule):
         # Bilinear slice by slice: the depth axis keeps its planes.
         resized = _resize(warped.flatten(1, 2), map_size, camera)
         return context, resized.unflatten(1, warped.shape[1:3])
+
+    def _match(self, frames: Tensor, places: Sequence[int]) -> Tensor:
+        """Matching features (M, T, C, h', w') of frames, which have these places in their clip."""
+        recalled = None if self.training else self.recalled
+        if recalled is None:
+            return self.matching(frames)
+
+        def compute(missing: Sequence[int]) -> list[FrameRecord]:
+            # An index made of numbers would be copied to a GPU and waited for.
+            chosen = torch.stack([frames[:, place - places[0]] for place in missing], dim=1)
+            return [{"matching": maps} for maps in self.matching(chosen).unbind(dim=1)]
+
+        records = recalled.complete("matching", places, compute)
+        return torch.stack([record["matching"] for record in records], dim=1)
 
     def _projection(self, camera: Camera, motion: Tensor, map_size: tuple[int, int]) -> Tensor:
         """From cells of the current maps of a size to cells of the history's, (M, T-1, 4, 4)."""

@@ -82,6 +82,20 @@ class LiftSplat(BaseModule):
         """Sums (M, C, D, h, w) frustum features in (B, C, X, Y, Z)."""
         return pool_cells(volume, index)
 
+    def lift_points(
+        self, depth: Tensor, weight: Tensor, context: Tensor, cameras: Camera
+    ) -> Tensor:
+        """Sums features (M, C, h, w) times weights (M, h, w), each cell at one depth.
+
+        The depths (M, h, w) are in metres, in front of cameras (B, N). Gives (B, C, X, Y, Z).
+        """
+        with torch.no_grad():
+            points = cameras.unproject_map(depth.unflatten(0, cameras.shape))
+            # A frustum with a single cell at each pixel.
+            voxels = self.grid.flat_index(points, self.index_rounding)[:, :, None]
+            index = build_splat_index(voxels, self.grid.shape)
+        return lift_splat(weight[:, None], context, index)
+
     def best_depth(self, depth_prob: Tensor) -> Tensor:
         """Depth of the most probable bin of (M, D, h, w), (M, h, w) in metres."""
         return self.depth_bins.values(depth_prob.device)[depth_prob.max(dim=1).indices]
