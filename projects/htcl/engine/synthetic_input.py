@@ -19,6 +19,8 @@ _FOCAL, _CENTRE, _IMAGE, _BASELINE = 718.856, (607.193, 185.216), (376, 1241), 0
 _LIDAR_FROM_CAMERA = ((0.0, 0, 1, 0.27), (-1, 0, 0, 0), (0, -1, 0, -0.08), (0, 0, 0, 1))
 # The deepest map of the image backbone has a 32nd of the size, and is brought back from there.
 _STRIDE = 32
+# Pixels of a cell of external depth.
+_PRIOR_STRIDE = 8
 
 
 def set_input_size(cfg: Config, size: tuple[int, int]) -> None:
@@ -56,6 +58,13 @@ def synthetic_inputs(
     if "right" in needed:
         inputs["right"] = torch.randn(*rig, 3, *size, generator=generator)
         inputs["focal_baseline"] = torch.full(rig, _FOCAL * _BASELINE)
+    if "depth_prior" in needed:
+        bins = model.stereo.depth_bins.num
+        maps = (bins, size[0] // _PRIOR_STRIDE, size[1] // _PRIOR_STRIDE)
+        inputs["depth_prior"] = torch.full((*rig, *maps), 1 / bins)
+        if "history_depth_prior" in needed:
+            past = (batch, model.num_history, num_cameras)
+            inputs["history_depth_prior"] = torch.full((*past, *maps), 1 / bins)
     if "history" in needed:
         past = model.num_history
         noise = torch.randint(256, (batch, past + 1, num_cameras, 3, *size), generator=generator)
