@@ -3,9 +3,11 @@
 The study has two stages. The networks of one image and of stereo without history are trained from
 scratch, once. From them every row trains on under several seeds, with the same steps, data and
 schedule; rows with history start with an untrained temporal branch. So rows with history differ in
-nothing but what their names say, and no time goes into learning the same images again. All are
-scored on the validation streets, which nothing trained on: the scene, and the depth distribution
-that lifts the image features, against lidar (benchmarks/depth_error.py). The data are synthetic.
+nothing but what their names say, and no time goes into learning the same images again. Rows on the
+history as points (points...), and `plus` to compare them with, all start from the shipped
+checkpoint instead. All are scored on the validation streets, which nothing trained on: the scene,
+as a whole, in view and out of view, and the depth distribution that lifts the image features,
+against lidar (benchmarks/depth_error.py). The data are synthetic.
 
 Runs are processes of their own, two at a time with one thread each by default, in bfloat16.
 Finished runs are kept and interrupted ones go on where they were: the same command continues the
@@ -15,6 +17,7 @@ Examples:
   python benchmarks/ablation.py --rows mono stereo released right
   python benchmarks/ablation.py --seeds 0                 # every row once
   python benchmarks/ablation.py --report                  # table and plot of what is finished
+  python benchmarks/ablation.py --rows plus points points_trust --batch-size 4 --steps 0 100
 """
 
 from __future__ import annotations
@@ -37,6 +40,9 @@ from htcl.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = "projects/configs/occupancy/mini/htcl_plus.py"
+POINTS_CONFIG = "projects/configs/occupancy/mini/htcl_points.py"
+SHIPPED = "shipped"
+SHIPPED_CHECKPOINT = ROOT / "pretrain" / "mini_htcl.pth"
 
 
 class Row(NamedTuple):
@@ -45,17 +51,24 @@ class Row(NamedTuple):
     Attributes:
         title: Name in the table.
         options: Overrides of the config, as for ``--cfg-options``.
-        start: The row whose network of the first stage it starts from.
+        start: The row whose network of the first stage it starts from, or the shipped checkpoint.
+        config: The config.
     """
 
     title: str
     options: tuple[str, ...] = ()
     start: str = "stereo"
+    config: str = CONFIG
+
+
+def _points(title: str, *options: str) -> Row:
+    return Row(title, options, SHIPPED, POINTS_CONFIG)
 
 
 TEMPORAL = "model.temporal"
 AFFINITY = f"{TEMPORAL}.affinity"
 LEFT_CAMERA = ("model.stereo=None", "model.depth_fusion=None")
+NO_MATCHING = (f"{TEMPORAL}=None", "model.temporal_fusion=None")
 NO_HISTORY = (f"{TEMPORAL}=None", "model.temporal_fusion=None", "num_history=0")
 RELEASED = (
     f"{TEMPORAL}.pose.type=PoseNet",
@@ -89,8 +102,30 @@ ROWS = {
         (f"{TEMPORAL}.volume.type=CorrelationVolume",),
     ),
     "no_correction": Row("history does not correct the depth", (f"{TEMPORAL}.depth_score=None",)),
+    "plus": Row("matching alone (htcl_plus)", start=SHIPPED),
+    "still": Row("no history", NO_HISTORY, start=SHIPPED),
+    "points": _points("matching and points, all believed", "model.point_history.trust=None"),
+    "points_trust": _points("matching and points by trust (htcl_points)"),
+    "points_alone": _points("points by trust, no matching", *NO_MATCHING),
+    "points_spread": _points(
+        "whole distributions in place of points", "model.point_history.depth=distribution"
+    ),
+    "points_mean": _points("points at the mean depth", "model.point_history.depth=expectation"),
+    "points_far": _points(
+        "points as heavy far away as near", "model.point_history.far_weight=none"
+    ),
+    # The matching keeps its frames, as far as there are so many.
+    "points_1": _points("points of one frame", "num_history=1"),
+    "points_2": _points("points of two frames", "num_history=2"),
+    "points_4": _points("points of four frames", "num_history=4", f"{TEMPORAL}.num_history=3"),
+    "points_8": _points("points of eight frames", "num_history=8", f"{TEMPORAL}.num_history=3"),
+    "boundary": _points("with boundary distances", "boundary_weight=0.1"),
 }
 METRICS = {
+    "in_view/IoU": "IoU in view, %",
+    "in_view/mIoU": "mIoU in view, %",
+    "out_of_view/IoU": "IoU out of view, %",
+    "out_of_view/mIoU": "mIoU out of view, %",
     "12.8m/IoU": "IoU to 12.8 m, %",
     "25.6m/IoU": "IoU to 25.6 m, %",
     "IoU": "IoU to 51.2 m, %",
@@ -117,6 +152,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="N",
         help="steps of the first and the second stage (default: 600 200)",
     )
+    parser.add_argument("--batch-size", type=int, default=1, help="samples of a step (default: 1)")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default: 2)")
     parser.add_argument("--threads", type=int, default=1, help="threads of a run (default: 1)")
     parser.add_argument("--report", action="store_true", help="run nothing, report what is there")
@@ -131,7 +167,7 @@ def run_start(name: str, args: argparse.Namespace) -> str:
     """
     if final_checkpoint(args, name).is_file():
         return ""
-    return _train(1, name, ROWS[name].options, 0, args)
+    return _train(1, name, ROWS[name], 0, args)
 
 
 def run_one(name: str, seed: int, args: argparse.Namespace) -> str:
@@ -143,11 +179,11 @@ def run_one(name: str, seed: int, args: argparse.Namespace) -> str:
     row, folder = ROWS[name], stage_folder(args, 2) / name / f"seed_{seed}"
     if (folder / "depth.json").is_file():
         return ""
-    start = final_checkpoint(args, row.start)
-    problem = _train(2, f"{name}/seed_{seed}", row.options, seed, args, start)
+    start = SHIPPED_CHECKPOINT if row.start == SHIPPED else final_checkpoint(args, row.start)
+    problem = _train(2, f"{name}/seed_{seed}", row, seed, args, start)
     if problem:
         return problem
-    what = [CONFIG, str(folder / f"iter_{args.steps[1]}.pth")]
+    what = [row.config, str(folder / f"iter_{args.steps[1]}.pth")]
     options = ["--cfg-options", *row.options] if row.options else []
     test = ["tools/test.py", *what, "--work-dir", str(folder)]
     depth = ["benchmarks/depth_error.py", *what, "--json", str(folder / "depth.json")]
@@ -159,7 +195,7 @@ def run_one(name: str, seed: int, args: argparse.Namespace) -> str:
 def _train(
     stage: int,
     name: str,
-    options: tuple[str, ...],
+    row: Row,
     seed: int,
     args: argparse.Namespace,
     start: Path | None = None,
@@ -169,14 +205,14 @@ def _train(
     schedule = (
         f"max_iters={steps}",
         f"train_cfg.val_begin={steps + 1}",
-        "batch_size=1",
-        "default_hooks.checkpoint.interval=100",
+        f"batch_size={args.batch_size}",
+        f"default_hooks.checkpoint.interval={max(1, 100 // args.batch_size)}",
         "default_hooks.checkpoint.save_best=None",
     )
-    train = ["tools/train.py", CONFIG, "--work-dir", str(folder)]
+    train = ["tools/train.py", row.config, "--work-dir", str(folder)]
     train += ["--seed", str(seed), "--amp", "--resume"]
     train += [] if start is None else ["--load-from", str(start)]
-    return _run([*train, "--cfg-options", *schedule, *options], folder, args.threads)
+    return _run([*train, "--cfg-options", *schedule, *row.options], folder, args.threads)
 
 
 def _run(command: list[str], folder: Path, threads: int) -> str:
@@ -197,7 +233,8 @@ def _run(command: list[str], folder: Path, threads: int) -> str:
 def stage_folder(args: argparse.Namespace, stage: int) -> Path:
     """Where the runs of a stage live; its name has all numbers of steps up to it."""
     steps = "_".join(str(n) for n in args.steps[:stage])
-    return args.work_dir.resolve() / f"stage_{stage}_{steps}_steps"
+    batch = f"_of_{args.batch_size}" if args.batch_size > 1 else ""
+    return args.work_dir.resolve() / f"stage_{stage}_{steps}_steps{batch}"
 
 
 def final_checkpoint(args: argparse.Namespace, name: str) -> Path:
@@ -288,7 +325,7 @@ def main(argv: list[str] | None = None) -> int:
     print(describe_environment(), flush=True)
     problems: list[str] = []
     if not args.report:
-        starts = sorted({ROWS[name].start for name in args.rows})
+        starts = sorted({ROWS[name].start for name in args.rows} - {SHIPPED})
         problems = _run_all("first stage", run_start, [(start, args) for start in starts], args)
     if not (args.report or problems):
         # Seeds in the outer loop: a study that is cut short has every row.
@@ -300,8 +337,8 @@ def main(argv: list[str] | None = None) -> int:
             file.write(table(scores) + "\n")
         plot(scores, args.work_dir / "ablation.png")
         print(
-            f"{' + '.join(map(str, args.steps))} steps of one sample, synthetic mini data set, "
-            f"validation streets\n{table(scores)}"
+            f"{' + '.join(map(str, args.steps))} steps of batch {args.batch_size}, synthetic mini "
+            f"data set, validation streets\n{table(scores)}"
         )
         print(f"table and plot: {args.work_dir}")
     for problem in problems:

@@ -26,6 +26,19 @@ ROWS = (
     "history_2",
     "correlation",
     "no_correction",
+    "plus",
+    "still",
+    "points",
+    "points_trust",
+    "points_alone",
+    "points_spread",
+    "points_mean",
+    "points_far",
+    "points_1",
+    "points_2",
+    "points_4",
+    "points_8",
+    "boundary",
 )
 
 
@@ -40,7 +53,8 @@ def test_all_rows_are_here(ablation):
 
 
 def _config(ablation, repo_root, name):
-    return load_config(repo_root / ablation.CONFIG, ablation.ROWS[name].options)
+    row = ablation.ROWS[name]
+    return load_config(repo_root / row.config, row.options)
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -49,9 +63,14 @@ def test_row_builds(ablation, repo_root, name):
     init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model)
     frames = cfg.train_dataloader.dataset.num_history
-    assert (model.temporal is None) == (frames == 0)
+    assert model.num_history == frames
+    if name.startswith("points"):
+        assert model.point_history.num_history == frames
+        assert (model.temporal is None) == (name == "points_alone")
+    else:
+        assert (model.temporal is None) == (frames == 0)
     if model.temporal is not None:
-        assert model.temporal.num_history == frames
+        assert model.temporal.num_history == min(frames, 3)
         assert cfg.test_dataloader.dataset.num_history == frames
 
 
@@ -97,7 +116,7 @@ def recorded(ablation, monkeypatch):
 
 def _args(folder, **changes):
     settings = {"work_dir": folder, "steps": (5, 3), "threads": 1, "rows": ["mono"]}
-    return Namespace(**{**settings, "seeds": [0, 1], **changes})
+    return Namespace(batch_size=1, **{**settings, "seeds": [0, 1], **changes})
 
 
 def test_finished_runs_are_kept(ablation, tmp_path, recorded):
