@@ -9,7 +9,7 @@ checkpoint instead. All are scored on the validation streets, which nothing trai
 as a whole, in view and out of view, and the depth distribution that lifts the image features,
 against lidar (benchmarks/depth_error.py). The data are synthetic.
 
-Runs are processes of their own, two at a time with one thread each by default, in bfloat16.
+Runs are processes of their own, two at a time with one thread each by default.
 Finished runs are kept and interrupted ones go on where they were: the same command continues the
 whole study.
 
@@ -153,6 +153,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="steps of the first and the second stage (default: 600 200)",
     )
     parser.add_argument("--batch-size", type=int, default=1, help="samples of a step (default: 1)")
+    parser.add_argument("--amp", action="store_true", help="train in bfloat16, for CPUs with AMX")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default: 2)")
     parser.add_argument("--threads", type=int, default=1, help="threads of a run (default: 1)")
     parser.add_argument("--report", action="store_true", help="run nothing, report what is there")
@@ -210,7 +211,7 @@ def _train(
         "default_hooks.checkpoint.save_best=None",
     )
     train = ["tools/train.py", row.config, "--work-dir", str(folder)]
-    train += ["--seed", str(seed), "--amp", "--resume"]
+    train += ["--seed", str(seed), "--resume", *(["--amp"] if args.amp else [])]
     train += [] if start is None else ["--load-from", str(start)]
     return _run([*train, "--cfg-options", *schedule, *row.options], folder, args.threads)
 
