@@ -111,3 +111,10 @@ def test_leading_axes():
     torch.testing.assert_close(points[1], rig.unproject((2, 3), torch.tensor([4.0])))
     with pytest.raises(ValueError, match="different image size"):
         Camera.stack([rig, replace(rig, size=(192, 640))])
+
+
+def test_repeat_goes_round():
+    cameras = kitti_like()
+    twice = cameras.repeat(2)
+    assert twice.shape == (4,)
+    assert torch.equal(twice.intrinsics[2:], cameras.intrinsics)

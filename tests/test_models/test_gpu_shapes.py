@@ -28,6 +28,7 @@ from htcl.models.fast_layers import fold_batch_norms
 from htcl.ops import gpu_operators
 
 BASELINE, PLUS = "semantickitti/temporal_baseline", "semantickitti/htcl_plus"
+POINTS = "semantickitti/htcl_points"
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +96,8 @@ PASSES = [
     # As a prediction without its folding and its last operators.
     pytest.param(PLUS, "tensor", marks=pytest.mark.slow),
     *[(PLUS, mode) for mode in ("predict", "loss")],
+    (POINTS, "predict"),
+    pytest.param(POINTS, "loss", marks=pytest.mark.slow),
 ]
 
 
@@ -105,9 +108,16 @@ def test_a_pass_stays_on_the_gpu(network, name, mode):
     assert not places, "copies between host and GPU at\n" + "\n".join(places)
 
 
-@pytest.mark.parametrize("name", [BASELINE, PLUS])
-@pytest.mark.parametrize(("mode", "what"), [("predict", "prediction"), ("loss", "losses")])
-def test_operators_of_a_pass(network, written, name, mode, what):
+OPERATORS = [
+    *[(name, mode) for name in (BASELINE, PLUS) for mode in ("predict", "loss")],
+    (POINTS, "predict"),
+    pytest.param(POINTS, "loss", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("name", "mode"), OPERATORS)
+def test_operators_of_a_pass(network, written, name, mode):
+    what = {"predict": "prediction", "loss": "losses"}[mode]
     assert network(name).run(mode)[2] <= 1.05 * written[what, name]
 
 

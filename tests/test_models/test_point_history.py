@@ -73,24 +73,28 @@ class Scene:
         self.lift = LiftSplat(specification, depth_bins=BINS, voxel_size=0.8)
         self.seen = []
 
-    def estimate(self, place):
-        return DepthEstimate(self.prob[place], self.context[place], {})
+    def estimate(self, places):
+        return DepthEstimate(
+            self.prob[places].flatten(0, 1), self.context[places].flatten(0, 1), {}
+        )
 
-    def describe(self, frame):
-        """The number of a frame stands in its image."""
-        place = int(frame.images[0, 0, 0, 0])
-        self.seen.append(place)
-        return self.estimate(place)
+    def describe(self, frames):
+        """The numbers of frames stand in their images."""
+        places = frames.images[:: self.images, 0, 0, 0].int().tolist()
+        self.seen.append(places)
+        return self.estimate(places)
 
     def __call__(self, module):
         camera = self.cameras.flatten()
         grey = torch.zeros(self.images, PAST + 1, 3, 2, 2, dtype=torch.uint8)
 
-        def frame(place):
-            return FrameInputs(torch.full((self.images, 3, 2, 2), float(place)), camera)
+        def frames(places):
+            images = torch.tensor(places).repeat_interleave(self.images).float()
+            images = images.view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
+            return FrameInputs(images, camera.repeat(len(places)))
 
-        history = HistoryInputs(grey[:, :-1], grey[:, -1], camera, self.motion, frame)
-        present = Present(self.estimate(-1), self.cameras, None, self.lift, self.describe)
+        history = HistoryInputs(grey[:, :-1], grey[:, -1], camera, self.motion, frames)
+        present = Present(self.estimate([-1]), self.cameras, None, self.lift, self.describe)
         return module(history, present)
 
 
@@ -141,7 +145,7 @@ def test_sums_every_point_where_it_lies(operators, batch, cameras, options, weig
     expected = walk(scene, weigh, spread)
     assert expected.abs().sum() > 1
     torch.testing.assert_close(found.lifted, expected, rtol=1e-4, atol=1e-5)
-    assert scene.seen == [0, 1, 2]
+    assert scene.seen == [[0, 1, 2]]
     assert found.voxel is None
     assert found.trust is None
 
@@ -171,9 +175,16 @@ def test_trust_weighs_the_points():
 def test_takes_the_latest_of_more_frames():
     scene = Scene()
     found = scene(PointHistory(BINS, num_history=2)).lifted
-    assert scene.seen == [1, 2]
+    assert scene.seen == [[1, 2]]
     scene.context[0] = 0
     torch.testing.assert_close(found, scene(PointHistory(BINS)).lifted)
+
+
+def test_fewer_frames_at_once():
+    scene = Scene(batch=2)
+    together = scene(PointHistory(BINS)).lifted
+    torch.testing.assert_close(scene(PointHistory(BINS, frames_at_once=2)).lifted, together)
+    assert scene.seen == [[0, 1, 2], [0, 1], [2]]
 
 
 def test_frames_that_stand_in_for_others_count_once():
@@ -207,6 +218,7 @@ def test_gradient_is_a_key(gradient):
         ({"depth": "mode"}, r"depth='mode'.*argmax"),
         ({"far_weight": "square"}, r"far_weight='square'.*linear"),
         ({"num_history": 0}, "num_history=0"),
+        ({"frames_at_once": 0}, "frames_at_once=0"),
     ],
 )
 def test_wrong_settings_say_what_to_do(options, message):
@@ -264,12 +276,14 @@ class TestInTheNetwork:
 
         alone = {} if both else {"temporal": None, "temporal_fusion": None}
         predictor, counts = Predictor(build(**alone)), []
-        predictor.module.img_backbone.register_forward_pre_hook(lambda *args: counts.append(1))
+        predictor.module.img_backbone.register_forward_pre_hook(
+            lambda module, args: counts.append(len(args[0]))
+        )
         memory, results = FrameMemory(4), []
         for remembered in (None, memory):
             counts.clear()
             results.append([predictor.predict(pseudo_collate([s]), remembered)[0] for s in stream])
-            assert len(counts) == (24 if remembered is None else 6)
+            assert sum(counts) == (24 if remembered is None else 6)
         for plain, quick in zip(*results, strict=True):
             same = plain.pred_voxels.semantics == quick.pred_voxels.semantics
             assert same.float().mean() > 0.999

@@ -75,6 +75,10 @@ class Camera:
         """Makes one leading axis of all from the ``first`` one on."""
         return self._map(lambda value: value.flatten(first, -3))
 
+    def repeat(self, times: int) -> Camera:
+        """All cameras so many times, one round after the other, along the first axis."""
+        return self._map(lambda value: torch.cat([value] * times))
+
     def __getitem__(self, index: Any) -> Camera:
         """Selects along the leading axes."""
         return self._map(lambda value: value[index])

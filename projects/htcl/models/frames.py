@@ -5,11 +5,11 @@ Shape letters: B batch, N camera, M = B * N image, T frame, H W image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from htcl.models.interfaces import Batch, FrameInputs, HistoryInputs
@@ -31,22 +31,28 @@ def history_inputs(batch: Batch, normalise: Callable[[Tensor], Tensor]) -> Histo
         current=batch["current"].flatten(0, 1),
         camera=batch["history_cameras"].flatten(),
         current_from_history=None if motion is None else motion.transpose(1, 2).flatten(0, 1),
-        frame=partial(_past_frame, batch, normalise),
+        frames=partial(_past_frames, batch, normalise),
     )
 
 
-def _past_frame(batch: Batch, normalise: Callable[[Tensor], Tensor], place: int) -> FrameInputs:
-    """The earlier frame at a place among the T - 1, as the network sees the present one."""
+def _past_frames(
+    batch: Batch, normalise: Callable[[Tensor], Tensor], places: Sequence[int]
+) -> FrameInputs:
+    """Earlier frames at places among the T - 1, as the network sees the present one."""
     named: Mapping[str, Any] = batch
 
-    def moment(name: str) -> Tensor | None:
-        return named[name][:, place].flatten(0, 1) if name in named else None
+    def moments(name: str) -> Tensor | None:
+        if name not in named:
+            return None
+        return torch.cat([named[name][:, place].flatten(0, 1) for place in places])
 
-    right = moment("history_right")
-    return replace(
-        present_frame(batch),
-        images=normalise(batch["history"][:, place].flatten(0, 1)),
-        camera=batch["history_cameras"].flatten(),
+    now, images, right = present_frame(batch), moments("history"), moments("history_right")
+    assert images is not None  # what every temporal module needs
+    fixed = now.focal_baseline
+    return FrameInputs(
+        images=normalise(images),
+        camera=batch["history_cameras"].flatten().repeat(len(places)),
         right=None if right is None else normalise(right),
-        depth_prior=moment("history_depth_prior"),
+        focal_baseline=None if fixed is None else torch.cat([fixed] * len(places)),
+        depth_prior=moments("history_depth_prior"),
     )

@@ -59,7 +59,7 @@ class Batch(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class FrameInputs:
-    """All that the network may see of one moment.
+    """All that the network may see of one moment, or of several in a row.
 
     Attributes:
         images: Images, normalised (M, 3, H, W).
@@ -86,14 +86,15 @@ class HistoryInputs:
         current: The current images, uint8 (M, 3, H, W).
         camera: Cameras (M,) of both.
         current_from_history: Motions (M, T-1, 4, 4), None if the module estimates them.
-        frame: Gives an earlier moment, by its place among the T - 1, as the network sees one.
+        frames: Gives earlier moments, by their places among the T - 1, as the network sees the
+            present: all M images of the first place, then of the next.
     """
 
     images: Tensor
     current: Tensor
     camera: Camera
     current_from_history: Tensor | None
-    frame: Callable[[int], FrameInputs] | None = None
+    frames: Callable[[Sequence[int]], FrameInputs] | None = None
 
 
 def check_history(part: str, num_history: int, history: HistoryInputs) -> int:
@@ -159,7 +160,7 @@ class Present:
         cameras: The current cameras (B, N).
         index: Geometry of these cameras, by the view transformer.
         view_transformer: From images to voxels.
-        describe: The network's depth and context of any moment.
+        describe: The network's depth and context of any moments.
     """
 
     depth: DepthEstimate

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-import torch
 
 from htcl.errors import InvalidValueError
-from htcl.evaluation.ssc_confusion import confusion_matrix, ssc_scores
-from htcl.geometry import field_of_view
 from htcl.visualization.error_map import ERROR_NAMES, ERROR_PALETTE, error_map
+from htcl.visualization.frame_scores import frame_scores, view_scores
 from htcl.visualization.map_colours import colour_bar, colour_map, limits_of, overlay
 from htcl.visualization.page import GAP, MARGIN, NOTES, Page, draw_legend, resize, tile, tile_size
 from htcl.visualization.result_file import FrameResult
-from htcl.visualization.views import TOP_MARGIN, chase_view, top_view
+from htcl.visualization.views import chase_view, top_aspect, top_view
 
 # Widest camera column and chase view, in heights of a row.
 CAMERA_ASPECT, CHASE_ASPECT = 3.4, 1.6
@@ -48,17 +47,11 @@ def render_overview(
     columns = _columns(result, row_height)
     legend_width = columns[1] + GAP + columns[2]
     page = Page(2 * MARGIN + sum(columns) + 2 * GAP)
-    page.add_title(f"Sequence {result.sequence}, frame {result.frame}", _scores(result))
-    cameras = (result.projections, result.reference_from_camera, result.images.shape[1:3])
-    in_view = field_of_view(result.grid, *cameras)
+    page.add_title(f"Sequence {result.sequence}, frame {result.frame}", frame_scores(result))
+    in_view = result.in_view
 
-    drawn = result.drawn_classes
-    names, size = [result.class_names[k] for k in drawn], (row_height, legend_width)
-    notes = [*_view_scores(result, in_view), *NOTES]
-    legend = draw_legend(names, result.palette[drawn], size, 3, notes)
-    images = tile(result.images, (row_height, columns[0]))
-    caption = "Left image (input)" if len(result.images) == 1 else "Images of the cameras (input)"
-    page.add_row([(caption, images), ("Classes", legend)], [columns[0], legend_width], row_height)
+    notes = [*view_scores(result, in_view), *NOTES]
+    add_input(page, result, [columns[0], legend_width], row_height, 3, notes)
     empty = (result.empty_class, result.ignore_index)
     grids = [("Prediction", result.prediction, result.palette, empty)]
     if result.ground_truth is not None:
@@ -82,46 +75,38 @@ def render_overview(
     return page.draw()
 
 
+def add_input(
+    page: Page,
+    result: FrameResult,
+    columns: Sequence[int],
+    height: int,
+    legend_columns: int,
+    notes: Sequence[str],
+) -> None:
+    """Adds the row of the images that the network saw, and the legend of the classes.
+
+    Args:
+        page: Where to add it.
+        result: The frame.
+        columns: Widths of images and legend in pixels.
+        height: Height of the row in pixels.
+        legend_columns: Number of columns of classes.
+        notes: Lines below the classes.
+    """
+    drawn = result.drawn_classes
+    names, size = [result.class_names[k] for k in drawn], (height, columns[1])
+    legend = draw_legend(names, result.palette[drawn], size, legend_columns, notes)
+    images = tile(result.images, (height, columns[0]))
+    caption = "Left image (input)" if len(result.images) == 1 else "Images of the cameras (input)"
+    page.add_row([(caption, images), ("Classes", legend)], columns, height)
+
+
 def _columns(result: FrameResult, row_height: int) -> list[int]:
     """Widths of the camera, chase and top columns in pixels."""
     cameras, height, width = result.images.shape[:3]
-    extent = np.subtract(result.grid.upper, result.grid.origin)
     camera = np.clip(cameras * width / height, 1.6, CAMERA_ASPECT)
-    top = np.clip(extent[1] / (extent[0] + TOP_MARGIN), 0.4, 1.6)
-    return [round(row_height * aspect) for aspect in (camera, CHASE_ASPECT, top)]
-
-
-def _scores(result: FrameResult) -> str:
-    """The scores of this frame; a benchmark's come from one matrix over a whole split."""
-    if result.ground_truth is None:
-        return "no ground truth"
-    return f"This frame: {_score_text(result, result.prediction, result.ground_truth)}"
-
-
-def _view_scores(result: FrameResult, in_view: np.ndarray) -> list[str]:
-    """The same of the voxels in and out of view, a line each."""
-    if result.ground_truth is None:
-        return []
-    parts = {"In view": in_view, "Out of view": ~in_view}
-    return [
-        f"{name}: {_score_text(result, result.prediction[mask], result.ground_truth[mask])}"
-        for name, mask in parts.items()
-    ]
-
-
-def _score_text(result: FrameResult, prediction: np.ndarray, truth: np.ndarray) -> str:
-    """IoU and mIoU of some voxels of a frame."""
-    labels = torch.from_numpy(prediction), torch.from_numpy(truth)
-    classes = len(result.class_names), result.ignore_index
-    confusion = confusion_matrix(*labels, *classes).numpy()
-    scores, drawn = ssc_scores(confusion, result.empty_class), result.drawn_classes
-    # Classes that occur nowhere in the frame say nothing about it.
-    present = (confusion.sum(axis=0) + confusion.sum(axis=1))[drawn] > 0
-    mean = scores.class_iou[drawn][present].mean() if present.any() else 0.0
-    return (
-        f"IoU {100 * scores.completion_iou:.1f} %   "
-        f"mIoU {100 * mean:.1f} % ({present.sum()} classes present)"
-    )
+    aspects = (camera, CHASE_ASPECT, top_aspect(result.grid))
+    return [round(row_height * aspect) for aspect in aspects]
 
 
 def _three_views(

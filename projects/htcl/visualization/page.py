@@ -10,8 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 MARGIN, GAP, CAPTION = 24, 12, 30
+# Sizes of type, and height of a line of notes.
+CAPTION_SIZE, NOTE_SIZE, NOTE_STEP = 18, 14, 22
 # What the pictures of voxels mean.
-NOTES = ("Darker and greyer: out of view. Grey lines: every 10 m.",)
+NOTES = ("Darker and greyer, beyond the white line: out of view. Grey lines: every 10 m.",)
 INK, FAINT_INK = (34, 34, 40), (105, 105, 115)
 
 
@@ -37,17 +39,22 @@ class Page:
         """Adds pictures side by side, each with its caption above it.
 
         Args:
-            pictures: Caption and uint8 (H, W, 3) picture.
+            pictures: Caption and uint8 (H, W, 3) picture. Further lines of a caption are smaller.
             columns: Width of every column in pixels; a picture is centred in its column.
             height: Height of the row below its captions.
         """
         left = MARGIN
-        for (caption, picture), width in zip(pictures, columns, strict=False):
-            self._texts.append((left, self._height, caption, 18, False, FAINT_INK))
-            top = self._height + CAPTION + (height - picture.shape[0]) // 2
+        lines = [caption.split("\n") for caption, _ in pictures]
+        above = CAPTION + NOTE_STEP * (max(map(len, lines)) - 1)
+        for (caption, *notes), (_, picture), width in zip(lines, pictures, columns, strict=False):
+            self._texts.append((left, self._height, caption, CAPTION_SIZE, False, FAINT_INK))
+            for i, note in enumerate(notes):
+                note_top = self._height + CAPTION - 5 + NOTE_STEP * i
+                self._texts.append((left, note_top, note, NOTE_SIZE, False, INK))
+            top = self._height + above + (height - picture.shape[0]) // 2
             self._pictures.append((left + (width - picture.shape[1]) // 2, top, picture))
             left += width + GAP
-        self._height += CAPTION + height + GAP
+        self._height += above + height + GAP
 
     def draw(self) -> np.ndarray:
         """Returns the sheet, uint8 (H, W, 3)."""
@@ -84,7 +91,7 @@ def draw_legend(
     picture = Image.new("RGB", (width, height), (255, 255, 255))
     pen = ImageDraw.Draw(picture)
     rows = -(-len(names) // columns)
-    note_height = 22 * len(notes)
+    note_height = NOTE_STEP * len(notes)
     step = min(36.0, (height - note_height - 6) / max(rows, 1))
     patch = int(min(22, 0.68 * step))
     for i, (name, colour) in enumerate(zip(names, palette, strict=True)):
@@ -94,7 +101,8 @@ def draw_legend(
         place = (left + patch + 10, top + patch / 2 + 1)
         pen.text(place, name, fill=INK, font=font(int(0.86 * patch)), anchor="lm")
     for i, note in enumerate(notes):
-        pen.text((0, height - note_height + 22 * i), note, fill=FAINT_INK, font=font(14))
+        place = (0, height - note_height + NOTE_STEP * i)
+        pen.text(place, note, fill=FAINT_INK, font=font(NOTE_SIZE))
     return np.asarray(picture)
 
 

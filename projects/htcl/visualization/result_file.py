@@ -22,7 +22,7 @@ import torch
 
 from htcl.errors import InvalidValueError, MissingFileError
 from htcl.files import atomic_write
-from htcl.geometry import VoxelGrid
+from htcl.geometry import VoxelGrid, field_of_view
 
 FORMAT_VERSION = 2
 
@@ -135,6 +135,12 @@ class FrameResult:
         projections = self.intrinsics.copy()
         projections[:, :3] = self.image_transforms @ self.intrinsics[:, :3]
         return projections
+
+    @property
+    def in_view(self) -> np.ndarray:
+        """Which voxels have their centre in an image, bool (X, Y, Z)."""
+        size = self.images.shape[1:3]
+        return field_of_view(self.grid, self.projections, self.reference_from_camera, size)
 
     def save(self, path: str | Path) -> Path:
         """Writes the file atomically, making its folder; returns its path."""

@@ -86,6 +86,12 @@ def chase_view(grid: VoxelGrid, out_size: Size) -> View:
     return camera_view(intrinsics, voxel_from_camera, out_size, out_size)
 
 
+def top_aspect(grid: VoxelGrid) -> float:
+    """Width over height of a picture that :func:`top_view` fills, 0.4 to 1.6."""
+    extent = np.subtract(grid.upper, grid.origin)
+    return float(np.clip(extent[1] / (extent[0] + TOP_MARGIN), 0.4, 1.6))
+
+
 def top_view(grid: VoxelGrid, out_size: Size) -> View:
     """Parallel rays from above: forward is up, left is left."""
     height, width = out_size

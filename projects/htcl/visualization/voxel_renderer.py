@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import open3d as o3d
 from PIL import Image
+from scipy import ndimage
 
 from htcl.geometry import VoxelGrid
 from htcl.visualization.views import Size, View, camera_view
@@ -20,11 +21,15 @@ from htcl.visualization.voxel_faces import FACE_AXES, TANGENT_AXES, VoxelFaces, 
 
 BACKGROUND = np.array([243, 245, 248], dtype=np.float32)
 FLOOR_SEEN, FLOOR_UNSEEN, FLOOR_LINE = 255.0, 222.0, 200.0
+# Grey values of the border of the field of view and of its rims, and half their widths in pixels of
+# the finished picture. One of the two differs from any ground.
+BORDER, BORDER_RIM, BORDER_WIDTH, RIM_WIDTH = 255.0, 25.0, 0.9, 1.9
 CAR_COLOUR = np.array([70, 74, 82], dtype=np.float32)
 GLASS_COLOUR = np.array([150, 190, 215], dtype=np.float32)
 # Brightness of the six face directions (-x, +x, -y, +y, -z, +z): light from above, a little from
 # the left.
 FACE_LIGHT = np.array([0.80, 0.70, 0.66, 0.88, 0.50, 1.0], dtype=np.float32)
+UPWARD = 5
 AMBIENT_OCCLUSION = 0.42
 EDGE_DARKNESS = 0.38
 # Distance in metres at which the depth cue has faded a colour by one e-th of its full strength.
@@ -46,7 +51,8 @@ class VoxelRenderer:
     Surfaces carry their class colour, darkened by the direction of the face, by ambient occlusion
     in corners and by thin lines along the voxel edges; distant ones fade a little. Voxels outside
     the camera's field of view are darker and greyer, after the figures of MonoScene (Cao and de
-    Charette, "MonoScene: Monocular 3D Semantic Scene Completion", section 4).
+    Charette, "MonoScene: Monocular 3D Semantic Scene Completion", section 4). With the stage, a white
+    line with dark rims follows the border of the field of view on the ground.
 
     Args:
         labels: Labels, uint8 (X, Y, Z).
@@ -86,7 +92,9 @@ class VoxelRenderer:
         grey = colours[unseen].mean(axis=1, keepdims=True)
         colours[unseen] = 0.58 * (0.62 * colours[unseen] + 0.38 * grey)
         self._colours = colours * FACE_LIGHT[self._faces.directions][:, None]
-        self._floor_seen = np.asarray(in_view.any(axis=2))
+        # The floor lies under the lowest layer.
+        self._floor_seen = np.asarray(in_view[:, :, 0])
+        self._border = _border_distance(self._floor_seen, self._voxel_size[:2])
         self._voxel_scene = o3d.t.geometry.RaycastingScene()
         if len(self._faces.cells):
             vertices = self._faces.vertices().reshape(-1, 3) * self._voxel_size + self._origin
@@ -107,8 +115,8 @@ class VoxelRenderer:
 
         Args:
             view: The rays, one a pixel.
-            stage: Draw the floor of the grid with lines every 10 m, and the car at the origin of
-                the frame.
+            stage: Draw the floor of the grid with lines every 10 m, the border of the field of view
+                on all that faces up, and the car at the origin of the frame.
             fade: Let distant surfaces fade a little (depth cue).
         """
         height, width = view.rays.shape[:2]
@@ -120,6 +128,11 @@ class VoxelRenderer:
         if len(hit):
             faces = hits["primitive_ids"].numpy()[hit] // 2
             picture[hit] = self._shade(rays[hit], depth[hit], faces, view, fade)
+            if stage:
+                above = hit[self._faces.directions[faces] == UPWARD]
+                points = rays[above, :3] + depth[above, None] * rays[above, 3:]
+                pixel = view.pixel_size(depth[above])
+                picture[above] = self._with_border(picture[above], points, pixel)
         if stage:
             self._draw_stage(picture, rays, depth, view)
         return np.clip(picture, 0, 255).round().astype(np.uint8).reshape(height, width, 3)
@@ -201,7 +214,43 @@ class VoxelRenderer:
 
         light = 0.62 + 0.38 * np.abs(normals[:, 2:]) + 0.12 * np.abs(normals[:, 1:2])
         body = np.where((geometry == 1)[:, None], GLASS_COLOUR, CAR_COLOUR) * light
-        picture[hit] = np.where((geometry == 0)[:, None], grey[:, None], body)
+        floor = self._with_border(np.repeat(grey[:, None], 3, axis=1), points, pixel)
+        picture[hit] = np.where((geometry == 0)[:, None], floor, body)
+
+    def _with_border(self, colours: np.ndarray, points: np.ndarray, pixel: np.ndarray) -> np.ndarray:
+        """Returns colours (N, 3) with the border of the field of view drawn over them.
+
+        ``points`` (N, 3) is where the colours are, metres; ``pixel`` (N) their pixels' size there.
+        """
+        if self._border is None:
+            return colours
+        # Values of the map belong to the centres of the columns.
+        columns = ((points - self._origin) / self._voxel_size)[:, :2].T - 0.5
+        distance = ndimage.map_coordinates(self._border, columns, order=1, mode="nearest")
+        # In pixels of the finished picture, which averages several of these.
+        distance = np.abs(distance) / (SUPERSAMPLING * pixel)
+        for grey, width in ((BORDER_RIM, RIM_WIDTH), (BORDER, BORDER_WIDTH)):
+            amount = ((width - distance) * SUPERSAMPLING + 0.5).clip(0, 1)[:, None]
+            colours = colours + amount * (grey - colours)
+        return colours
+
+
+def _border_distance(seen: np.ndarray, cell: np.ndarray) -> np.ndarray | None:
+    """Distance in metres of the centres of a floor's cells to the border of the seen part, (X, Y).
+
+    It is negative in the part that is not seen, so that it is 0 on the border between two centres.
+    Where all or nothing is seen, there is no border.
+
+    Args:
+        seen: Whether the cell is in view, bool (X, Y).
+        cell: Edges of a cell in metres (2).
+    """
+    if seen.all() or not seen.any():
+        return None
+    # Distances to the nearest centre on the other side, half a cell beyond the border.
+    inside, outside = (ndimage.distance_transform_edt(part, cell) for part in (seen, ~seen))
+    half = cell.mean() / 2
+    return np.where(seen, inside - half, half - outside)
 
 
 def _box(lower: Any, upper: Any, top_inset: float = 0.0) -> o3d.t.geometry.TriangleMesh:

@@ -51,6 +51,8 @@ class PointHistory(BaseModule):
         far_weight: ``linear`` lets the weight of a cell fall from 1 at the first depth bin to 0 at
             the last one; ``none`` leaves it at 1.
         trust: Config of a :class:`~htcl.models.temporal.DepthAgreement`; None believes everything.
+        frames_at_once: How many earlier frames the network looks at together; None for all. Fewer
+            take less memory, more keep a GPU busier.
         gradient: Whether a training goes back through the earlier frames too, at several times the
             memory.
         init_cfg: Unused; kept for the module interface.
@@ -74,6 +76,7 @@ class PointHistory(BaseModule):
         depth: PointDepth = "argmax",
         far_weight: FarWeight = "linear",
         trust: Mapping[str, Any] | None = None,
+        frames_at_once: int | None = None,
         gradient: bool = False,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
@@ -84,6 +87,10 @@ class PointHistory(BaseModule):
                 f"num_history={num_history}: at least one history frame is needed; without any, "
                 "set model.point_history to None"
             )
+        if frames_at_once is not None and frames_at_once < 1:
+            raise InvalidValueError(
+                f"frames_at_once={frames_at_once}: give 1 or more frames, or None for all"
+            )
         check_choice("depth", depth, get_args(PointDepth))
         check_choice("far_weight", far_weight, get_args(FarWeight))
         self.depth_bins = DepthBins.build(depth_bins)
@@ -91,6 +98,7 @@ class PointHistory(BaseModule):
         self.depth = depth
         self.far_weight = far_weight
         self.trust = None if trust is None else MODELS.build(dict(trust))
+        self.frames_at_once = frames_at_once or num_history
         self.gradient = gradient
 
     def forward(self, history: HistoryInputs, present: Present) -> HistoryFeatures:
@@ -131,9 +139,14 @@ class PointHistory(BaseModule):
         now = self._record(present.depth)
 
         def compute(missing: Sequence[int]) -> list[FrameRecord]:
-            assert history.frame is not None  # the network gives it
-            # One by one: earlier frames together would need several times the memory.
-            return [self._record(present.describe(history.frame(place))) for place in missing]
+            assert history.frames is not None  # the network gives them
+            records: list[FrameRecord] = []
+            for first in range(0, len(missing), self.frames_at_once):
+                part = missing[first : first + self.frames_at_once]
+                seen = self._record(present.describe(history.frames(part)))
+                parts = {name: value.chunk(len(part)) for name, value in seen.items()}
+                records += [{n: chunks[i] for n, chunks in parts.items()} for i in range(len(part))]
+            return records
 
         recalled = None if self.training else self.recalled
         if recalled is None:
@@ -144,7 +157,7 @@ class PointHistory(BaseModule):
         return recalled.complete("context", [*places, last], compute)
 
     def _record(self, seen: DepthEstimate) -> FrameRecord:
-        """What is kept of a frame: context (M, C, h, w), and depth (M, h, w) in metres."""
+        """What is kept of frames: context (M, C, h, w), and depth (M, h, w) in metres."""
         prob = seen.prob.float()
         depths = self.depth_bins.values(prob.device)
         if self.depth == "expectation":
