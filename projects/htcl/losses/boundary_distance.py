@@ -65,8 +65,8 @@ class BoundaryDistance(Loss):
         ``labels`` (B, X, Y, Z) are all of the grid. 0, attached to the graph, if none is scored.
         """
         target, known = boundary_distances(labels, self.ignore_index)
-        taken = (..., *(slice(first, None, stride) for first in start))
-        labels, target, known = labels[taken], target[taken], known[taken]
+        x, y, z = (slice(first, None, stride) for first in start)
+        labels, target, known = (value[..., x, y, z] for value in (labels, target, known))
         occupied = (labels != self.empty_class) & (labels != self.ignore_index)
         scored = occupied[:, None] & (known | (target >= self.reach))
         error = (distance.float().clamp(max=self.reach) - target.clamp(max=self.reach)).abs()
@@ -89,11 +89,9 @@ def boundary_distances(labels: Tensor, ignore_index: int) -> tuple[Tensor, Tenso
         for backward in (False, True):
             run = labels.flip(axis) if backward else labels
             pair = _distances_forward(run.movedim(axis, -1), ignore_index)
-            pair = [value.movedim(-1, axis) for value in pair]
-            if backward:
-                pair = [value.flip(axis) for value in pair]
-            distances.append(pair[0])
-            known.append(pair[1])
+            distance, follows = (value.movedim(-1, axis) for value in pair)
+            distances.append(distance.flip(axis) if backward else distance)
+            known.append(follows.flip(axis) if backward else follows)
     return torch.stack(distances, dim=1), torch.stack(known, dim=1)
 
 

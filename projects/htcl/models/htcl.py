@@ -139,11 +139,11 @@ class HTCL(Base3DSegmentor):
         self.point_head = build(point_head)
         self.losses = nn.ModuleList(build(loss) for loss in losses)
         self.boundary_head = build(boundary_head if self._losses("boundaries") else None)
-        for head, on in (("point_head", "points"), ("boundary_head", "boundaries")):
-            if getattr(self, head) is None and (headless := self._losses(on)):
+        for key, on in (("point_head", "points"), ("boundary_head", "boundaries")):
+            if getattr(self, key) is None and (headless := self._losses(on)):
                 names = [loss.name for loss in headless]
                 raise InvalidValueError(
-                    f"model.losses has {names}, which need model.{head}: configure it, or take "
+                    f"model.losses has {names}, which need model.{key}: configure it, or take "
                     "these losses out of the list"
                 )
         self.unfused_depth_weight = unfused_depth_weight
@@ -237,8 +237,8 @@ class HTCL(Base3DSegmentor):
                 observe(prediction)
         losses |= self._boundary_losses(features.voxel, target)
         losses |= self._depth_losses(features.depth, batch_inputs)
-        if features.history is not None and self.auxiliary_weight > 0:
-            voxel = features.history.voxel
+        voxel = None if features.history is None else features.history.voxel
+        if voxel is not None and self.auxiliary_weight > 0:
             prediction = self.predict_at_labels(voxel, target)
             auxiliary = self._scene_losses(voxel, prediction, features.image, batch_inputs)
             losses |= {f"temporal_{k}": self.auxiliary_weight * v for k, v in auxiliary.items()}

@@ -299,8 +299,8 @@ def required_inputs(model: nn.Module | Mapping[str, Any], training: bool = False
     Every part of a config names its ``type``. ``training`` adds what only a training needs.
     """
     attributes = ("required_inputs", "training_inputs") if training else ("required_inputs",)
-    modules = isinstance(model, nn.Module)
-    classes = set(map(type, model.modules()) if modules else _classes(model))
+    parts = map(type, model.modules()) if isinstance(model, nn.Module) else _classes(model)
+    classes = set(parts)
     found = {"images"}
     for cls in classes:
         for attribute in attributes:
