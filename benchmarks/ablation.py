@@ -118,6 +118,7 @@ ROWS = {
     "points_1": _points("points of one frame", "num_history=1"),
     "points_2": _points("points of two frames", "num_history=2"),
     "points_4": _points("points of four frames", "num_history=4", f"{TEMPORAL}.num_history=3"),
+    "points_wide": _points("points of three frames, three frames apart", "history_stride=3"),
     "points_8": _points("points of eight frames", "num_history=8", f"{TEMPORAL}.num_history=3"),
     "boundary": _points("with boundary distances", "boundary_weight=0.1"),
 }

@@ -37,6 +37,7 @@ ROWS = (
     "points_1",
     "points_2",
     "points_4",
+    "points_wide",
     "points_8",
     "boundary",
 )

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
@@ -246,6 +247,21 @@ def test_other_image_and_grid(name, kitti_tree):
         (sample,) = model.test_step(pseudo_collate(samples(cfg, "val_dataloader")))
     assert sample.pred_voxels.semantics.shape == (64, 64, 16)
     assert sample.depth_plane.shape == (1, 8, 12)
+
+
+def test_depth_from_files(kitti_tree, tmp_path):
+    """External depth of present and history in the place of the stereo branch."""
+    folder = tmp_path / "sequences" / "00" / "depth_2"
+    folder.mkdir(parents=True)
+    for image in (kitti_tree / "sequences" / "00" / "image_2").iterdir():
+        np.savez(folder / f"{image.stem}.npz", depth=np.full((19, 62), 12.0, np.float32))
+    cfg = tiny("mini/htcl_points", kitti_tree, depth_root=str(tmp_path))
+    cfg.model.stereo = {"type": "GivenDepth"}
+    batch = samples(cfg, "train_dataloader")
+    assert "right" not in batch[0]["inputs"]
+    assert batch[0]["inputs"]["history_depth_prior"].shape == (3, 1, 48, 4, 8)
+    model, logged = train_step(cfg, batch)
+    check_finite(model, logged)
 
 
 def test_other_classes(kitti_tree):

@@ -9,6 +9,7 @@ Examples:
   python tools/visualization.py --video mp4 --fps 5     # a video of each sequence
   python tools/visualization.py --html --max-frames 20  # one page: turn, zoom, switch classes
   python tools/visualization.py --mesh                  # smooth .ply surfaces in metres
+  python tools/visualization.py A/08/000005.npz --compare B/08/000005.npz   # side by side
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "folder",
         nargs="?",
         metavar="DIR",
-        help="folder of result files (default: what tools/save_vis.py wrote last)",
+        help="folder of result files (default: what tools/save_vis.py wrote last); with --compare "
+        "also one file",
     )
     parser.add_argument("--frame", metavar="SEQ/FRAME", help="one frame, or SEQ for one sequence")
     parser.add_argument("--max-frames", type=count, metavar="N", help="only the first N frames")
@@ -58,7 +60,33 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="a coloured .ply a frame, or a .ply a class",
     )
     other.add_argument("--window", action="store_true", help="an Open3D window a frame")
+    compare = parser.add_argument_group("one page that compares predictions of one frame")
+    compare.add_argument(
+        "--compare",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="other result files of the frame; they stand beside the one of DIR and --frame",
+    )
+    compare.add_argument(
+        "--titles",
+        nargs="+",
+        metavar="TITLE",
+        help="what to call each, the one of DIR first (default: what differs in their paths)",
+    )
     args = parser.parse_args(argv)
+    if args.titles and not args.compare:
+        parser.error("--titles names what --compare shows: add --compare, or leave it out")
+    if args.compare:
+        options = ("error", "depth", "affinity", "video", "html", "mesh", "window")
+        if others := [f"--{name}" for name in options if getattr(args, name)]:
+            parser.error(f"--compare makes a page of its own: leave out {' '.join(others)}")
+        expected = 1 + len(args.compare)
+        if args.titles and len(args.titles) != expected:
+            parser.error(
+                f"--titles has {len(args.titles)} names, expected {expected}: one for the result "
+                "of DIR, then one for each of --compare"
+            )
     if args.row_height < 100:
         parser.error(f"--row-height must be at least 100, got {args.row_height}")
     return args
@@ -114,14 +142,44 @@ def draw(args: argparse.Namespace, files: list[Path], out: Path) -> list[Path]:
     return written
 
 
+def compare_results(args: argparse.Namespace, files: list[Path], out: Path) -> list[Path]:
+    """Draws the page of --compare; returns its path.
+
+    Raises:
+        InvalidValueError: If ``files`` are several, or the results are not of the same frame.
+    """
+    from htcl.errors import InvalidValueError
+    from htcl.visualization.comparison import render_comparison, require_same_frame
+    from htcl.visualization.result_file import FrameResult
+    from htcl.visualization.result_folder import telling_names
+    from htcl.visualization.saving import save_picture
+
+    if len(files) > 1:
+        raise InvalidValueError(
+            f"--compare draws one frame, {files[0].parents[1]} gives {len(files)}: choose one with "
+            "--frame SEQ/FRAME, or name its file in place of the folder"
+        )
+    paths = [*files, *args.compare]
+    results = [FrameResult.load(path) for path in paths]
+    # The page knows only titles; here the files can be named.
+    require_same_frame(results, paths)
+    titles = args.titles or telling_names(paths)
+    target = out / results[0].sequence / f"{results[0].frame}_comparison.png"
+    save_picture(render_comparison(results, titles, args.row_height), target)
+    return [target]
+
+
 def run(args: argparse.Namespace) -> None:
     """Draws and says where."""
     from htcl.visualization.result_folder import latest_folder, list_results
 
     folder = Path(args.folder) if args.folder else latest_folder()
-    files = list_results(folder, args.frame)[: args.max_frames]
+    if args.compare and folder.is_file():
+        files, folder = [folder], folder.parent
+    else:
+        files = list_results(folder, args.frame)[: args.max_frames]
     out = args.out or folder / "pictures"
-    written = draw(args, files, out)
+    written = (compare_results if args.compare else draw)(args, files, out)
     if len(written) == 1:
         print(f"wrote {written[0]}")
     elif written:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from pathlib import Path
 
@@ -113,3 +114,50 @@ def test_values_out_of_range(tool, option, value, capsys):
     with pytest.raises(SystemExit):
         tool.main([option, value])
     assert option in capsys.readouterr().err
+
+
+def other_result(**changes):
+    """Writes a copy of the first frame with changes; returns its path."""
+    first = FrameResult.load("results/08/000000.npz")
+    return str(dataclasses.replace(first, **changes).save("other/08/000000.npz"))
+
+
+def test_comparison_of_one_frame(tool, folder, capsys):
+    other = other_result(prediction=np.zeros((16, 16, 4), np.uint8))
+    command = ["results", "--frame", "08/000000", "--compare", other, other, *ROWS]
+    assert tool.main(command) == 0
+    page = folder / "pictures" / "08" / "000000_comparison.png"
+    assert f"wrote {page}" in capsys.readouterr().out
+    three = Image.open(page)
+    # The first result may also be a file; with one other there is a column less.
+    command = ["results/08/000000.npz", "--compare", other, "--out", "o", "--titles", "A", "B"]
+    assert tool.main([*command, *ROWS]) == 0
+    assert written(Path("o")) == ["08/000000_comparison.png"]
+    two = Image.open("o/08/000000_comparison.png")
+    assert two.height == three.height and two.width < 0.8 * three.width
+
+
+def test_comparison_errors_name_files(tool, folder, capsys):
+    def message(*command):
+        assert tool.main([*command, *ROWS]) == 1
+        return capsys.readouterr().err
+
+    first, second = "results/08/000000.npz", "results/08/000005.npz"
+    text = message(first, "--compare", second)
+    assert f"cannot compare with {first}: {second} has frame 08/000005" in text
+    assert "--compare draws one frame, results gives 3" in message("results", "--compare", second)
+    assert "no result file none.npz" in message(first, "--compare", "none.npz")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--titles", "A"], "add --compare"),
+        (["--compare", "b.npz", "--titles", "A"], "--titles has 1 names, expected 2"),
+        (["--compare", "b.npz", "--error", "--video", "gif"], "leave out --error --video"),
+    ],
+)
+def test_options_that_do_not_fit_together(tool, options, message, capsys):
+    with pytest.raises(SystemExit):
+        tool.main(["a.npz", *options])
+    assert message in capsys.readouterr().err

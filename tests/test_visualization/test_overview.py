@@ -5,7 +5,7 @@ import pytest
 
 from htcl.errors import InvalidValueError
 from htcl.visualization import render_overview
-from htcl.visualization.overview import _scores, _view_scores
+from htcl.visualization.frame_scores import frame_scores
 
 HEIGHT = 100
 
@@ -51,7 +51,7 @@ def test_classes_and_colours_are_those_of_the_result(make_result):
     )
     picture = render_overview(result, error=True, row_height=160)
     assert holds(picture, (10, 200, 90)) and not holds(picture, (200, 0, 0))
-    assert "IoU 100.0 %" in _scores(result) and "1 classes present" in _scores(result)
+    assert "IoU 100.0 %   mIoU 100.0 % (1 classes present)" in frame_scores(result)
 
 
 def test_a_rig_shows_every_camera(rig_result, make_result):
@@ -62,33 +62,6 @@ def test_a_rig_shows_every_camera(rig_result, make_result):
     # Cameras stand in one column, so the page is as high as with one of them.
     one = make_result(depth_plane=np.ones((1, 12, 40), np.float32))
     assert picture.shape[0] == render_overview(one, depth=True, row_height=160).shape[0]
-
-
-def test_scores_of_the_frame(make_result):
-    truth = np.zeros((2, 2, 2), dtype=np.uint8)
-    prediction = truth.copy()
-    truth[0], prediction[0] = 9, 9  # four hits
-    prediction[1, 0] = 13  # two invented
-    truth[0, 0, 0] = 13  # one of the wrong class
-    truth[1, 1] = 255  # two not scored
-    text = _scores(make_result(prediction=prediction, ground_truth=truth))
-    # Occupied: 4 of 6. Road 3 of 4, building 0 of 3.
-    assert "IoU 66.7 %" in text and "mIoU 37.5 % (2 classes present)" in text
-
-
-def test_scores_in_and_out_of_view(make_result):
-    truth = np.zeros((2, 2, 2), dtype=np.uint8)
-    truth[:, 0], truth[:, 1] = 9, 13
-    prediction = truth.copy()
-    prediction[1, 0] = 0  # out of view two of the four occupied voxels are missed
-    in_view = np.zeros((2, 2, 2), dtype=bool)
-    in_view[0] = True
-    result = make_result(prediction=prediction, ground_truth=truth)
-    assert _view_scores(result, in_view) == [
-        "In view: IoU 100.0 %   mIoU 100.0 % (2 classes present)",
-        "Out of view: IoU 50.0 %   mIoU 50.0 % (2 classes present)",
-    ]
-    assert _view_scores(make_result(ground_truth=None), in_view) == []
 
 
 def test_missing_entries_are_named(make_result):

@@ -3,7 +3,13 @@ from __future__ import annotations
 import pytest
 
 from htcl.errors import MissingFileError
-from htcl.visualization.result_folder import latest_folder, list_results, mark_latest, result_path
+from htcl.visualization.result_folder import (
+    latest_folder,
+    list_results,
+    mark_latest,
+    result_path,
+    telling_names,
+)
 
 
 @pytest.fixture
@@ -40,3 +46,12 @@ def test_latest(folder, tmp_path):
     mark_latest(tmp_path / "gone", pointer)
     with pytest.raises(MissingFileError, match="gone, which does not exist"):
         latest_folder(pointer)
+
+
+def test_names_tell_what_differs():
+    assert telling_names(["a/plus/08/000005.npz", "a/points/08/000005.npz"]) == ["plus", "points"]
+    assert telling_names(["plus.npz", "points.npz"]) == ["plus", "points"]
+    # Not shared at one place, though it is the same word.
+    assert telling_names(["/a/x/1/f.npz", "/a/y/2/f.npz", "/a/y/1/f.npz"]) == ["x/1", "y/2", "y/1"]
+    # Nothing tells a file from itself, but a column needs a title.
+    assert telling_names(["/a/f.npz", "/a/f.npz"])[0].endswith("f")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from street_scene import GRID, IMAGE, INTRINSICS, LIDAR_FROM_CAMERA, ORIGIN, SIZE, street
@@ -96,3 +98,23 @@ def test_in_view_voxels_of_the_camera_fill_its_picture():
     changed = (seen != every).any(axis=2)
     # Only voxels that the image border cuts are drawn although their centre lies outside.
     assert changed[5:-25, 15:-15].mean() < 0.02
+
+
+def test_a_line_runs_along_the_border_of_the_field_of_view():
+    shape = (16, 16, 8)
+    labels, in_view = np.zeros(shape, np.uint8), np.zeros(shape, bool)
+    labels[:, :8, 0] = 9  # voxels at one side, bare floor at the other
+    in_view[8:] = True
+    in_view[4:, :, 3:] = True  # nearer only high above the road
+    view = partial(top_view, GRID)
+    picture = VoxelRenderer(labels, GRID, PALETTE, in_view).render_smooth(view, (356, 256))
+    border = ORIGIN[0] + 8 * SIZE
+    rows = view((356, 256)).rays[:, 0, 0]
+    on, rim = np.abs(rows - border).argmin(), np.abs(rows - border - 0.08).argmin()
+    for side in (picture[:, 40:60], picture[:, 200:220]):
+        assert side[on].min() > 200 and side[rim].max() < 140
+        # At the border of what is in view only higher up, there is none.
+        above = side[np.abs(rows - (ORIGIN[0] + 4 * SIZE)) < 0.2].astype(int)
+        assert np.ptp(above.mean(axis=(1, 2))) < 30
+    everything = VoxelRenderer(labels, GRID, PALETTE).render_smooth(view, (356, 256))
+    assert (everything[on, 200:220] == everything[on - 10, 200:220]).all()

@@ -21,7 +21,7 @@ from PIL import Image
 
 from htcl.errors import InvalidValueError
 from htcl.files import atomic_write
-from htcl.geometry import VoxelGrid, field_of_view
+from htcl.geometry import VoxelGrid
 from htcl.visualization.error_map import ERROR_NAMES, ERROR_PALETTE, error_map
 from htcl.visualization.page import tile
 from htcl.visualization.result_file import FrameResult
@@ -82,9 +82,6 @@ def _frame_entry(result: FrameResult) -> dict[str, str | None]:
     """Packs one frame: name, small JPEG of the image, and grids as base64 of zlib of bytes."""
     thumbnail = io.BytesIO()
     Image.fromarray(tile(result.images, _THUMBNAIL)).save(thumbnail, format="JPEG", quality=80)
-    in_view = field_of_view(
-        result.grid, result.projections, result.reference_from_camera, result.images.shape[1:3]
-    )
     number = np.zeros(256, dtype=np.uint8)
     number[result.drawn_classes] = np.arange(1, len(result.class_names))
     number[result.ignore_index] = _NOT_SCORED
@@ -97,7 +94,7 @@ def _frame_entry(result: FrameResult) -> dict[str, str | None]:
         "prediction": _pack(number[result.prediction]),
         "truth": truth,
         "errors": errors,
-        "in_view": _pack(in_view.astype(np.uint8)),
+        "in_view": _pack(result.in_view.astype(np.uint8)),
         "image": "data:image/jpeg;base64," + base64.b64encode(thumbnail.getvalue()).decode(),
     }
 

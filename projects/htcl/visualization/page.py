@@ -13,7 +13,7 @@ MARGIN, GAP, CAPTION = 24, 12, 30
 # Sizes of type, and height of a line of notes.
 CAPTION_SIZE, NOTE_SIZE, NOTE_STEP = 18, 14, 22
 # What the pictures of voxels mean.
-NOTES = ("Darker and greyer, beyond the white line: out of view. Grey lines: every 10 m.",)
+NOTES = ("Darker, beyond the white line: out of view. Grey lines: every 10 m.",)
 INK, FAINT_INK = (34, 34, 40), (105, 105, 115)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from htcl.errors import MissingFileError
@@ -73,3 +74,16 @@ def list_results(folder: str | Path, frame: str | None = None) -> list[Path]:
             f"it holds {len(names)} frames, {names[0]} to {names[-1]}"
         )
     return chosen
+
+
+def telling_names(paths: Sequence[str | Path]) -> list[str]:
+    """Names each file by what its path does not share with the others at its beginning and end.
+
+    Files of the same path have their whole path as name.
+    """
+    parts = [Path(path).resolve().with_suffix("").parts for path in paths]
+    start, end = (
+        next((i for i, level in enumerate(zip(*each, strict=False)) if len(set(level)) > 1), 0)
+        for each in (parts, [part[::-1] for part in parts])
+    )
+    return ["/".join(part[start : len(part) - end]) for part in parts]

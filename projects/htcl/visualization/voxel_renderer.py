@@ -34,12 +34,14 @@ AMBIENT_OCCLUSION = 0.42
 EDGE_DARKNESS = 0.38
 # Distance in metres at which the depth cue has faded a colour by one e-th of its full strength.
 FADE_LENGTH, FADE_STRENGTH = 60.0, 0.22
-# A plain car under the lidar (KITTI's: 1.73 m above the road), lower and upper corners of boxes.
+# Height of the road below the lidar, KITTI's, in metres.
+ROAD = -1.73
+# A plain car under the lidar, lower and upper corners of boxes.
 CAR_CABIN = ((-2.8, -0.85, -0.75), (0.1, 0.85, -0.2))
 CAR_BODY = (
     ((-3.1, -0.9, -1.5), (1.2, 0.9, -0.75)),
     ((-2.3, -0.65, -0.25), (-0.4, 0.65, -0.15)),
-    *(((x, y, -1.73), (x + 0.65, y + 0.2, -1.1)) for x in (-2.8, 0.2) for y in (-0.92, 0.72)),
+    *(((x, y, ROAD), (x + 0.65, y + 0.2, -1.1)) for x in (-2.8, 0.2) for y in (-0.92, 0.72)),
 )
 # Rays a pixel and axis: pictures are rendered larger and averaged, against jagged edges.
 SUPERSAMPLING = 2
@@ -51,8 +53,8 @@ class VoxelRenderer:
     Surfaces carry their class colour, darkened by the direction of the face, by ambient occlusion
     in corners and by thin lines along the voxel edges; distant ones fade a little. Voxels outside
     the camera's field of view are darker and greyer, after the figures of MonoScene (Cao and de
-    Charette, "MonoScene: Monocular 3D Semantic Scene Completion", section 4). With the stage, a white
-    line with dark rims follows the border of the field of view on the ground.
+    Charette, "MonoScene: Monocular 3D Semantic Scene Completion", section 4). With the stage, a
+    white line with dark rims follows the border of the field of view on the ground.
 
     Args:
         labels: Labels, uint8 (X, Y, Z).
@@ -92,8 +94,9 @@ class VoxelRenderer:
         grey = colours[unseen].mean(axis=1, keepdims=True)
         colours[unseen] = 0.58 * (0.62 * colours[unseen] + 0.38 * grey)
         self._colours = colours * FACE_LIGHT[self._faces.directions][:, None]
-        # The floor lies under the lowest layer.
-        self._floor_seen = np.asarray(in_view[:, :, 0])
+        # The layer of the road: a column near the car is in view only higher up.
+        layer = int(np.clip((ROAD - grid.origin[2]) // grid.voxel_size[2], 0, grid.shape[2] - 1))
+        self._floor_seen = np.asarray(in_view[:, :, layer])
         self._border = _border_distance(self._floor_seen, self._voxel_size[:2])
         self._voxel_scene = o3d.t.geometry.RaycastingScene()
         if len(self._faces.cells):
@@ -217,7 +220,9 @@ class VoxelRenderer:
         floor = self._with_border(np.repeat(grey[:, None], 3, axis=1), points, pixel)
         picture[hit] = np.where((geometry == 0)[:, None], floor, body)
 
-    def _with_border(self, colours: np.ndarray, points: np.ndarray, pixel: np.ndarray) -> np.ndarray:
+    def _with_border(
+        self, colours: np.ndarray, points: np.ndarray, pixel: np.ndarray
+    ) -> np.ndarray:
         """Returns colours (N, 3) with the border of the field of view drawn over them.
 
         ``points`` (N, 3) is where the colours are, metres; ``pixel`` (N) their pixels' size there.
