@@ -115,6 +115,7 @@ ROWS = {
         "points as heavy far away as near", "model.point_history.far_weight=none"
     ),
     # The matching keeps its frames, as far as there are so many.
+    "points_dense": _points("denser present", "model.view_transformer.density=2"),
     "points_1": _points("points of one frame", "num_history=1"),
     "points_2": _points("points of two frames", "num_history=2"),
     "points_4": _points("points of four frames", "num_history=4", f"{TEMPORAL}.num_history=3"),

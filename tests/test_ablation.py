@@ -34,6 +34,7 @@ ROWS = (
     "points_spread",
     "points_mean",
     "points_far",
+    "points_dense",
     "points_1",
     "points_2",
     "points_4",

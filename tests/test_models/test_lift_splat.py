@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
+from htcl.errors import InvalidValueError
 from htcl.geometry import Camera, VoxelGrid
 from htcl.models.view_transformers import LiftSplat
 
@@ -231,3 +232,33 @@ def test_has_no_state():
 def test_errors(changes, message):
     with pytest.raises(ValueError, match=message):
         lift_splat(**changes)
+
+
+@pytest.mark.parametrize("pixels", ["centres", "released"])
+def test_a_denser_present_is_more_cells_of_the_same(operators, pixels):
+    """Twice as dense: what finer maps would give, and four times the mass."""
+    cameras = rig(pixels=pixels)
+    generator = torch.Generator().manual_seed(0)
+    prob = torch.rand(1, 24, *MAP, generator=generator).softmax(dim=1)
+    context = torch.rand(1, 3, *MAP, generator=generator)
+    plain, dense = lift_splat(), lift_splat(density=2)
+    found = dense.splat(prob, context, dense.index(cameras, MAP))
+    finer = [
+        torch.nn.functional.interpolate(
+            maps, scale_factor=2, mode="bilinear", align_corners=pixels == "released"
+        )
+        for maps in (prob, context)
+    ]
+    expected = plain.splat(*finer, plain.index(cameras, (2 * MAP[0], 2 * MAP[1])))
+    torch.testing.assert_close(found, expected)
+    few = plain.splat(prob, context, plain.index(cameras, MAP))
+    assert 3 < found.sum() / few.sum() < 5
+    # Volumes are pooled at their own size.
+    volume = torch.rand(1, 2, 24, *MAP, generator=generator)
+    pooled = [lift.pool(volume, lift.index(cameras, MAP)) for lift in (plain, dense)]
+    torch.testing.assert_close(*pooled)
+
+
+def test_a_density_below_one_is_refused():
+    with pytest.raises(InvalidValueError, match=r"LiftSplat\(density=0\)"):
+        lift_splat(density=0)

@@ -5,8 +5,8 @@ import pytest
 from street_scene import ORIGIN
 
 from htcl.errors import InvalidValueError
-from htcl.visualization import render_comparison
 from htcl.visualization import comparison as module
+from htcl.visualization import render_comparison
 
 HEIGHT = 100
 

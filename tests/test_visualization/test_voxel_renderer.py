@@ -117,4 +117,5 @@ def test_a_line_runs_along_the_border_of_the_field_of_view():
         above = side[np.abs(rows - (ORIGIN[0] + 4 * SIZE)) < 0.2].astype(int)
         assert np.ptp(above.mean(axis=(1, 2))) < 30
     everything = VoxelRenderer(labels, GRID, PALETTE).render_smooth(view, (356, 256))
-    assert (everything[on, 200:220] == everything[on - 10, 200:220]).all()
+    # Without border the floor is plain there.
+    assert (everything[on, 40:60] == everything[on - 10, 40:60]).all()

@@ -1,8 +1,9 @@
 """The history as points in the present voxel grid.
 
-The idea is that of C3DFusion (the work of Heo and others, AAAI 2026), known to us from its poster:
-features of earlier frames, each at one depth, are moved by the true poses into the present grid and
-summed with those of the present, which needs no weights.
+The idea is that of C3DFusion (Bae, Ha, Heo, Lee, Kim, "Towards Temporal Fusion Beyond the Field of
+View for Camera-based Semantic Scene Completion", AAAI 2026): features of earlier frames, each at
+one depth, are moved by the true poses into the present grid, weigh less the farther they were, and
+come together with those of the present. It needs no weights.
 
 Shape letters: B batch, N camera, M = B * N image, T frame, C channel, D depth bin, h w feature map,
 X Y Z voxel.

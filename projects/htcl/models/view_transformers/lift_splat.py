@@ -10,18 +10,33 @@ voxel.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
+from torch.nn import functional as F
 
 from htcl.datasets.specification import DatasetSpecification, build_specification
-from htcl.errors import check_choice
-from htcl.geometry import Camera, DepthBins, IndexRounding
+from htcl.errors import InvalidValueError, check_choice
+from htcl.geometry import Camera, DepthBins, IndexRounding, PixelRule, aligns_corners
 from htcl.geometry.voxel_grid import INDEX_ROUNDINGS
 from htcl.ops import SplatIndex, build_splat_index, lift_splat, pool_cells
+
+
+@dataclass(frozen=True)
+class FrustumIndex(SplatIndex):
+    """The cells of maps, and those of denser maps by which features are lifted.
+
+    Attributes:
+        dense: Index of the denser maps, None if there are none.
+        rule: Rule of pixel coordinates, by which maps are made denser.
+    """
+
+    dense: SplatIndex | None = None
+    rule: PixelRule = "centres"
 
 
 @MODELS.register_module()
@@ -33,10 +48,14 @@ class LiftSplat(BaseModule):
         depth_bins: ``start``, ``stop``, ``step`` of the depth axis, metres.
         voxel_size: Edge length of a feature voxel, metres; one number or one an axis.
         index_rounding: ``floor`` or ``released``, see :meth:`.VoxelGrid.flat_index`.
+        density: Lifts maps that are so many times as wide and high, by linear interpolation. The
+            voxels get density^2 as many summands of the present, which so outweighs points of the
+            history (C3DFusion, Bae et al., AAAI 2026). 1, as released, leaves the maps.
         init_cfg: Unused; kept for the module interface.
 
     Raises:
-        InvalidValueError: If the box is not a whole number of voxels, or the rounding unknown.
+        InvalidValueError: If the box is not a whole number of voxels, the rounding unknown, or the
+            density below 1.
     """
 
     def __init__(
@@ -45,6 +64,7 @@ class LiftSplat(BaseModule):
         depth_bins: DepthBins | Mapping[str, float],
         voxel_size: float | Sequence[float],
         index_rounding: IndexRounding = "floor",
+        density: int = 1,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -52,10 +72,13 @@ class LiftSplat(BaseModule):
         self.grid = build_specification(specification).grid.resized(voxel_size)
         self.depth_bins = DepthBins.build(depth_bins)
         self.index_rounding = index_rounding
-        self._last: tuple[Any, SplatIndex] | None = None
+        if density < 1:
+            raise InvalidValueError(f"LiftSplat(density={density}): give a whole number from 1 on")
+        self.density = density
+        self._last: tuple[Any, FrustumIndex] | None = None
 
     @torch.no_grad()
-    def index(self, cameras: Camera, map_size: tuple[int, int]) -> SplatIndex:
+    def index(self, cameras: Camera, map_size: tuple[int, int]) -> FrustumIndex:
         """The voxel of every cell of the frusta of cameras (B, N) with maps (h, w).
 
         Predictions keep the last one, which serves as long as the cameras' fingerprint is the same.
@@ -69,14 +92,29 @@ class LiftSplat(BaseModule):
             self._last = key, self._index(cameras, map_size)
         return self._last[1]
 
-    def _index(self, cameras: Camera, map_size: tuple[int, int]) -> SplatIndex:
+    def _index(self, cameras: Camera, map_size: tuple[int, int]) -> FrustumIndex:
+        index, dense = self._cells(cameras, map_size), None
+        if self.density > 1:
+            height, width = map_size
+            dense = self._cells(cameras, (self.density * height, self.density * width))
+        return FrustumIndex(**vars(index), dense=dense, rule=cameras.pixels)
+
+    def _cells(self, cameras: Camera, map_size: tuple[int, int]) -> SplatIndex:
         depths = self.depth_bins.values(cameras.intrinsics.device, torch.float64)
         points = cameras.unproject(map_size, depths)
         return build_splat_index(self.grid.flat_index(points, self.index_rounding), self.grid.shape)
 
-    def splat(self, depth_prob: Tensor, context: Tensor, index: SplatIndex) -> Tensor:
+    def splat(self, depth_prob: Tensor, context: Tensor, index: FrustumIndex) -> Tensor:
         """Lifts features (M, C, h, w) by probabilities (M, D, h, w), sums to (B, C, X, Y, Z)."""
-        return lift_splat(depth_prob, context, index)
+        if index.dense is None:
+            return lift_splat(depth_prob, context, index)
+        size = [self.density * count for count in context.shape[-2:]]
+        corners = aligns_corners(index.rule)
+        depth_prob, context = (
+            F.interpolate(maps, size, mode="bilinear", align_corners=corners)
+            for maps in (depth_prob, context)
+        )
+        return lift_splat(depth_prob, context, index.dense)
 
     def pool(self, volume: Tensor, index: SplatIndex) -> Tensor:
         """Sums (M, C, D, h, w) frustum features in (B, C, X, Y, Z)."""
