@@ -17,7 +17,8 @@ Examples:
   python benchmarks/ablation.py --rows mono stereo released right
   python benchmarks/ablation.py --seeds 0                 # every row once
   python benchmarks/ablation.py --report                  # table and plot of what is finished
-  python benchmarks/ablation.py --rows plus points points_trust --batch-size 4 --steps 0 100
+  python benchmarks/ablation.py --rows plus points points_trust --batch-size 4 --steps 0 60 \
+      --lr 1e-3 --data data/streets --train-sequences 00 01 --val-sequences 08 09
 """
 
 from __future__ import annotations
@@ -155,6 +156,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="steps of the first and the second stage (default: 600 200)",
     )
     parser.add_argument("--batch-size", type=int, default=1, help="samples of a step (default: 1)")
+    parser.add_argument("--data", help="root of the streets (default: the config's)")
+    for split in ("train", "val"):
+        parser.add_argument(
+            f"--{split}-sequences", nargs="+", default=(), help="streets (default: the config's)"
+        )
+    parser.add_argument("--lr", type=float, help="learning rate (default: the config's)")
     parser.add_argument("--amp", action="store_true", help="train in bfloat16, for CPUs with AMX")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default: 2)")
     parser.add_argument("--threads", type=int, default=1, help="threads of a run (default: 1)")
@@ -187,7 +194,8 @@ def run_one(name: str, seed: int, args: argparse.Namespace) -> str:
     if problem:
         return problem
     what = [row.config, str(folder / f"iter_{args.steps[1]}.pth")]
-    options = ["--cfg-options", *row.options] if row.options else []
+    options = [*_streets(args), *row.options]
+    options = ["--cfg-options", *options] if options else []
     test = ["tools/test.py", *what, "--work-dir", str(folder)]
     depth = ["benchmarks/depth_error.py", *what, "--json", str(folder / "depth.json")]
     return _run(
@@ -205,8 +213,12 @@ def _train(
 ) -> str:
     """Trains a network, or goes on where its training stopped."""
     steps, folder = args.steps[stage - 1], stage_folder(args, stage) / name
+    warm_up = min(50, steps // 6)
     schedule = (
         f"max_iters={steps}",
+        f"param_scheduler.0.end={warm_up}",
+        f"param_scheduler.1.begin={warm_up}",
+        *([f"optim_wrapper.optimizer.lr={args.lr}"] if args.lr else []),
         f"train_cfg.val_begin={steps + 1}",
         f"batch_size={args.batch_size}",
         f"default_hooks.checkpoint.interval={max(1, 100 // args.batch_size)}",
@@ -215,7 +227,17 @@ def _train(
     train = ["tools/train.py", row.config, "--work-dir", str(folder)]
     train += ["--seed", str(seed), "--resume", *(["--amp"] if args.amp else [])]
     train += [] if start is None else ["--load-from", str(start)]
-    return _run([*train, "--cfg-options", *schedule, *row.options], folder, args.threads)
+    train += ["--cfg-options", *schedule, *_streets(args), *row.options]
+    return _run(train, folder, args.threads)
+
+
+def _streets(args: argparse.Namespace) -> list[str]:
+    """Options that choose the data."""
+    options = [f"data_root={args.data}"] if args.data else []
+    for split in ("train", "val"):
+        if names := getattr(args, f"{split}_sequences"):
+            options.append(f"{split}_sequences={','.join(names)}")
+    return options
 
 
 def _run(command: list[str], folder: Path, threads: int) -> str:

@@ -118,7 +118,15 @@ def recorded(ablation, monkeypatch):
 
 def _args(folder, **changes):
     settings = {"work_dir": folder, "steps": (5, 3), "threads": 1, "rows": ["mono"]}
-    return Namespace(batch_size=1, amp=False, **{**settings, "seeds": [0, 1], **changes})
+    return Namespace(
+        batch_size=1,
+        amp=False,
+        lr=None,
+        data=None,
+        train_sequences=(),
+        val_sequences=(),
+        **{**settings, "seeds": [0, 1], **changes},
+    )
 
 
 def test_finished_runs_are_kept(ablation, tmp_path, recorded):
