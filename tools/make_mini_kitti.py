@@ -1,9 +1,11 @@
 r"""Makes the mini data set: synthetic streets in exactly the SemanticKITTI layout.
 
-Finished sequences are kept: an interrupted run goes on where it was.
+Finished sequences are kept: an interrupted run goes on where it was, and more streets come beside
+those that are there. What is in a street does not depend on the others.
 
 Example:
     python tools/make_mini_kitti.py --out data/mini
+    python tools/make_mini_kitti.py --out data/streets --streets 64 --lean --label-every 10
     python tools/make_mini_kitti.py --out data/tiny --sequences 00 08 --frames 11 \
         --image-size 96 312
 """
@@ -24,11 +26,36 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, help="data set folder, e.g. data/mini")
     parser.add_argument("--seed", type=int, help="other seeds, other streets (default: 0)")
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--streets",
+        type=int,
+        metavar="N",
+        help="training streets 00 to 07, 10, 100, 101, ...; with 08, 09, 11 (default: 9)",
+    )
+    which.add_argument(
         "--sequences",
         nargs="+",
         metavar="XX",
-        help="two-digit names; 11 and up are test sequences without labels (default: 00 to 11)",
+        help="names instead; 11 to 99 are test sequences without labels (default: 00 to 11)",
+    )
+    parser.add_argument(
+        "--label-every",
+        type=int,
+        metavar="N",
+        help="voxel labels for every n-th frame, 1: for all (default: 5)",
+    )
+    parser.add_argument(
+        "--traffic",
+        type=float,
+        metavar="SHARE",
+        help="share of the streets with moving traffic, 0 to 1 (default: 0.5)",
+    )
+    parser.add_argument(
+        "--lean",
+        action="store_true",
+        help="about half the size: scans of labelled frames only, ready training labels instead of "
+        "the official voxel files",
     )
     parser.add_argument("--frames", type=int, help="frames of a sequence (default: 31)")
     parser.add_argument(
@@ -51,7 +78,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Make what is missing and say where it is."""
     args = parse_args(arguments)
-    from mini_kitti import DEFAULT_SEQUENCES, MiniKittiSettings, make_mini_kitti
+    from mini_kitti import DEFAULT_SEQUENCES, MiniKittiSettings, make_mini_kitti, sequences_for
 
     start = time.perf_counter()
     changes = {
@@ -59,9 +86,14 @@ def main(arguments: list[str] | None = None) -> int:
         "frames": args.frames,
         "image_size": tuple(args.image_size) if args.image_size else None,
         "lidar_azimuths": args.lidar_azimuths,
+        "label_every": args.label_every,
+        "traffic": args.traffic,
+        "lean": args.lean,
     }
-    sequences = args.sequences or list(DEFAULT_SEQUENCES)
     try:
+        sequences = args.sequences or list(DEFAULT_SEQUENCES)
+        if args.streets is not None:
+            sequences = list(sequences_for(args.streets))
         settings = MiniKittiSettings(**{k: v for k, v in changes.items() if v is not None})
         made = make_mini_kitti(args.out, settings, sequences, args.jobs)
     except (ValueError, OSError) as error:

@@ -10,7 +10,7 @@ from mini_kitti import MiniKittiSettings, make_mini_kitti
 @pytest.fixture(scope="session")
 def settings() -> MiniKittiSettings:
     return MiniKittiSettings(
-        seed=3, frames=3, image_size=(96, 312), lidar_azimuths=180, voxel_stride=2
+        seed=3, frames=3, image_size=(96, 312), lidar_azimuths=180, label_every=2
     )
 
 

@@ -65,16 +65,23 @@ def _head(x: float, z: float, clothes: _Clothes) -> list[Mesh]:
     ]
 
 
-def person(rng: np.random.Generator) -> Mesh:
-    """Make a standing or walking pedestrian between 1.5 and 1.95 m."""
+def person(rng: np.random.Generator, step: float | None = None) -> Mesh:
+    """Make a standing or walking pedestrian between 1.5 and 1.95 m.
+
+    Args:
+        rng: Random generator.
+        step: How far the right foot is ahead of the hip, metres; drawn if None.
+    """
     clothes = _Clothes.random(rng, RawLabel.PERSON)
     stride, swing = rng.uniform(0.0, 0.32), rng.uniform(0.0, 0.28)
+    if step is not None:
+        stride, swing = step, 0.8 * step
     girth = rng.uniform(0.9, 1.2)
     parts: list[Mesh] = []
-    for side, step in ((-0.095, stride), (0.095, -stride)):
-        knee = (step * 0.5 + 0.04, side, 0.46)
-        parts += _limb([(0.0, side, 0.88), knee, (step, side, 0.06)], 0.085, clothes.trousers)
-        parts.append(box((step + 0.06, side, 0.04), (0.27, 0.1, 0.08), clothes.hair))
+    for side, foot in ((-0.095, stride), (0.095, -stride)):
+        knee = (foot * 0.5 + 0.04, side, 0.46)
+        parts += _limb([(0.0, side, 0.88), knee, (foot, side, 0.06)], 0.085, clothes.trousers)
+        parts.append(box((foot + 0.06, side, 0.04), (0.27, 0.1, 0.08), clothes.hair))
     parts.append(ellipsoid((0.0, 0.0, 1.22), (0.15 * girth, 0.215 * girth, 0.33), clothes.top))
     parts.append(ellipsoid((0.0, 0.0, 0.93), (0.14 * girth, 0.18 * girth, 0.17), clothes.trousers))
     for side, reach in ((-0.255, -swing), (0.255, swing)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["RawLabel"]
+__all__ = ["MovingLabel", "RawLabel"]
 
 
 class RawLabel(IntEnum):
@@ -33,3 +33,11 @@ class RawLabel(IntEnum):
     TERRAIN = 72
     POLE = 80
     SIGN = 81
+
+
+class MovingLabel(IntEnum):
+    """Raw ids of things that move while the sensors watch; the learning map knows no difference."""
+
+    CAR = 252
+    BICYCLIST = 253
+    PERSON = 254

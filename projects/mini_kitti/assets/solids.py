@@ -9,16 +9,18 @@ Local frame: x front, y left, z up, metres.
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike
 from trimesh import creation
 
-from mini_kitti.assets.mesh import Mesh, merge
+from mini_kitti.assets.mesh import Mesh
 from mini_kitti.assets.surface import Surface
 
 __all__ = ["box", "cylinder", "ellipsoid", "frustum", "prism", "quads", "ring", "sheet"]
 
 _TRIANGLES = np.array([[0, 1, 2], [0, 2, 3]])  # of a quad
+_CUBE = np.array(creation.box().triangles)  # (12, 3, 3), edges of 1 metre around the origin
 
 
 def quads(
@@ -84,10 +86,9 @@ def box(
     taper: tuple[float, float] = (1.0, 1.0),
 ) -> Mesh:
     """Make an upright box, centred at ``center``; ``taper`` scales the lid in x and y."""
-    solid = creation.box(extents=size)
-    corners = np.array(solid.vertices)
-    corners[corners[:, 2] > 0, :2] *= taper
-    return Mesh.from_triangles(corners[solid.faces], surface).placed(center)
+    corners = _CUBE * np.asarray(size, dtype=np.float64)
+    corners[corners[..., 2] > 0, :2] *= taper
+    return Mesh.from_triangles(corners, surface).placed(center)
 
 
 def prism(
@@ -127,20 +128,65 @@ def cylinder(
     end_radius = radius if end_radius is None else end_radius
     length = float(np.linalg.norm(end - start))
     axis = (end - start) / length
-    first = np.cross(axis, (1.0, 0.0, 0.0) if abs(axis[0]) < 0.9 else (0.0, 1.0, 0.0))
+    # Across the axis: its cross product with the x axis, or with the y axis if x is too near.
+    x, y, z = axis
+    first = np.array((0.0, z, -y) if abs(x) < 0.9 else (-z, 0.0, x))
     first /= np.linalg.norm(first)
-    angle = 2 * np.pi * np.arange(sides + 1) / sides
-    spoke = np.cos(angle)[:, None] * first + np.sin(angle)[:, None] * np.cross(axis, first)
-    low, high = start + radius * spoke, end + end_radius * spoke
-    uv = np.stack(np.meshgrid(angle * radius, (0.0, length), indexing="ij"), axis=-1)
-    side = sheet(np.stack([low, high], axis=1), surface, uv, np.stack([spoke, spoke], axis=1))
-    if not caps:
-        return side
-    lids = []
-    for rim, middle in ((low[::-1], start), (high, end)):
-        fan = np.stack([np.tile(middle, (sides, 1)), rim[:-1], rim[1:]], axis=1)
-        lids.append(Mesh.from_triangles(fan, surface))
-    return merge([side, *lids])
+    second = np.array(
+        (
+            y * first[2] - z * first[1],
+            z * first[0] - x * first[2],
+            x * first[1] - y * first[0],
+        )
+    )
+    count = 2 * sides + (2 * sides if caps else 0)
+    corners, normals, uv = np.empty((count, 3, 3)), np.empty((count, 3, 3)), np.empty((count, 3, 2))
+    _cylinder(start, end, first, second, radius, end_radius, sides, (corners, normals, uv))
+    side = slice(2 * sides)
+    mesh = Mesh.from_triangles(corners, surface)
+    mesh.normals[side], mesh.uv[side] = normals[side], uv[side]
+    return mesh
+
+
+@numba.njit(cache=True)
+def _cylinder(
+    start: np.ndarray,
+    end: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    radius: float,
+    end_radius: float,
+    sides: int,
+    out: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    """Write corners, normals and uv of a cylinder's sides, then corners of its caps if they fit.
+
+    ``first`` and ``second`` are unit vectors across the axis and each other.
+    """
+    corners, normals, uv = out
+    length = np.sqrt(((end - start) ** 2).sum())
+    for side in range(sides):
+        low, high = np.empty((2, 3)), np.empty((2, 3))
+        spoke, around = np.empty((2, 3)), np.empty(2)
+        for k in range(2):
+            angle = 2 * np.pi * (side + k) / sides
+            spoke[k] = np.cos(angle) * first + np.sin(angle) * second
+            low[k], high[k] = start + radius * spoke[k], end + end_radius * spoke[k]
+            around[k] = angle * radius
+        # Two triangles of low 0, low 1, high 1, high 0.
+        for triangle in range(2):
+            f = 2 * side + triangle
+            for corner in range(3):
+                at = 0 if corner == 0 else corner + triangle
+                k, upper = 1 if at in (1, 2) else 0, at >= 2
+                corners[f, corner] = high[k] if upper else low[k]
+                normals[f, corner] = spoke[k]
+                uv[f, corner, 0], uv[f, corner, 1] = around[k], length if upper else 0.0
+        if len(corners) > 2 * sides:
+            # The lower cap looks down: its rim goes backwards.
+            bottom, top = 2 * sides + (sides - 1 - side), 3 * sides + side
+            corners[bottom, 0], corners[bottom, 1], corners[bottom, 2] = start, low[1], low[0]
+            corners[top, 0], corners[top, 1], corners[top, 2] = end, high[0], high[1]
 
 
 def ring(

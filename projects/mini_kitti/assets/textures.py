@@ -17,7 +17,7 @@ from mini_kitti.assets.surface import Color
 
 __all__ = ["surface_color", "value_noise"]
 
-_jit = numba.njit(cache=True, inline="never")
+_jit = numba.njit(cache=True, inline="never", error_model="numpy", fastmath=True)
 
 
 @_jit
@@ -51,14 +51,15 @@ def _fbm(
     u: float, v: float, coarse: float, octaves: int, gain: float, width: float, seed: int
 ) -> float:
     """Return band-limited noise of several octaves, the largest of ``coarse`` metres."""
-    total, amplitude, size = 0.0, 1.0, coarse
+    total, amplitude, frequency, limit = 0.0, 1.0, 1.0 / coarse, coarse / width
     for k in range(octaves):
-        weight = _fade(size, width)
+        weight = min(1.0, limit - 0.8)
         if weight <= 0.0:
             break
-        total += weight * amplitude * value_noise(u / size, v / size, seed + 17 * k)
+        total += weight * amplitude * value_noise(u * frequency, v * frequency, seed + 17 * k)
         amplitude *= gain
-        size *= 0.5
+        frequency *= 2.0
+        limit *= 0.5
     return total
 
 

@@ -56,7 +56,7 @@ def scan_street(
     triangle, material = triangle[kept], material[kept]
     distance = distance[kept] + noise[returned][kept]
     rays = directions[returned][kept]
-    bright = scene.mesh.color[triangle].mean(axis=1)
+    bright = scene.mesh.color[triangle].sum(axis=1) / 3
     remission = np.clip(REMISSION[material] * (0.6 + 0.8 * bright), 0.0, 1.0)
     points = np.column_stack([rays * distance[:, None], remission]).astype(np.float32)
     return points, scene.mesh.label[triangle].astype(np.uint32)

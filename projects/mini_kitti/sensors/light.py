@@ -14,6 +14,7 @@ from mini_kitti.street.scene import StreetScene
 __all__ = ["SHADOW_CELL", "Light"]
 
 SHADOW_CELL = 0.12  # metres
+_TOP = 250.0  # metres towards the sun from where shadows are traced
 
 
 class Light(NamedTuple):
@@ -77,6 +78,29 @@ class Light(NamedTuple):
             seed=int(rng.integers(1 << 16)),
         )
 
+    def with_moving(self, scene: StreetScene) -> Light:
+        """Return the light with the shadows of what moves, where it is now.
+
+        Args:
+            scene: The street, without shadows of movers in this light.
+        """
+        corners = scene.mesh.corners[scene.num_static :].reshape(-1, 3)
+        if not len(corners):
+            return self
+        heights = self.heights.copy()
+        ends = np.cumsum([3 * len(mover.mesh) for mover in scene.movers])
+        for part in np.split(corners, ends[:-1]):
+            cells = (part @ self.axes.T - self.corner) / SHADOW_CELL
+            low = np.maximum(np.floor(cells.min(axis=0)).astype(int), 0)
+            high = np.minimum(np.ceil(cells.max(axis=0)).astype(int) + 1, heights.shape)
+            if (low < high).all():
+                grid = np.mgrid[low[0] : high[0], low[1] : high[1]].reshape(2, -1).T
+                starts = (self.corner + SHADOW_CELL * grid) @ self.axes + _TOP * self.sun
+                found = _TOP - scene.cast_moving(starts, np.tile(-self.sun, (len(grid), 1)))
+                patch = heights[low[0] : high[0], low[1] : high[1]]
+                np.maximum(patch, found.reshape(patch.shape), out=patch)
+        return self._replace(heights=heights)
+
 
 def _shadow_map(
     scene: StreetScene, reach: tuple[float, float]
@@ -91,9 +115,8 @@ def _shadow_map(
     corner, far = flat.min(axis=0) - 3.0, flat.max(axis=0) + 3.0
     a, b = (np.arange(corner[k], far[k], SHADOW_CELL) for k in range(2))
     grid = a[:, None, None] * axes[0] + b[None, :, None] * axes[1]
-    top = 250.0
-    distance, triangle, _ = scene.cast(
-        (grid + top * sun).reshape(-1, 3), np.tile(-sun, (len(a) * len(b), 1))
+    distance = scene.cast_static(
+        (grid + _TOP * sun).reshape(-1, 3), np.tile(-sun, (len(a) * len(b), 1))
     )
-    heights = np.where(triangle >= 0, top - distance, -1e3)
+    heights = np.where(np.isfinite(distance), _TOP - distance, -1e3)
     return axes, corner, heights.reshape(len(a), len(b)).astype(np.float32)

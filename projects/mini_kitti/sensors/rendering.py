@@ -1,4 +1,4 @@
-"""Camera images of a street: ray casting with adaptive anti-aliasing.
+"""Camera images of a street: one ray a pixel with adaptive anti-aliasing.
 
 Shape letters in this file: H, W image; N ray.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from mini_kitti.sensors.light import Light
+from mini_kitti.sensors.raster import Raster, average_light, rough_pixels
 from mini_kitti.sensors.shading import shade
 from mini_kitti.sensors.view import View
 from mini_kitti.street.scene import StreetScene
@@ -16,12 +17,6 @@ __all__ = ["render_image", "render_labels"]
 
 _CONTRAST = 0.05  # sRGB step between neighbouring pixels from which more rays are sent
 _GRID = np.array([(-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375)])
-
-
-def _colors(scene: StreetScene, light: Light, view: View, pixels: np.ndarray) -> np.ndarray:
-    directions = view.rays(pixels)
-    hits = scene.cast(view.origin, directions)
-    return shade(scene.mesh, light, view.origin, directions, hits, view.pixel_angle)
 
 
 def render_image(
@@ -39,21 +34,16 @@ def render_image(
         rng: Of the sensor noise.
     """
     height, width = view.rig.image_size
-    pixels = view.all_pixels()
-    image = _colors(scene, light, view, pixels).reshape(height, width, 3)
-    rough = np.zeros((height, width), dtype=bool)
-    for axis in (0, 1):
-        step = np.abs(np.diff(image, axis=axis)).max(axis=-1) > _CONTRAST
-        first = (slice(None, -1), slice(None)) if axis == 0 else (slice(None), slice(None, -1))
-        second = (slice(1, None), slice(None)) if axis == 0 else (slice(None), slice(1, None))
-        rough[first] |= step
-        rough[second] |= step
-    chosen = pixels[rough.ravel()]
-    if len(chosen):
-        samples = (chosen[:, None] + _GRID).reshape(-1, 2)
-        colors = _colors(scene, light, view, samples).reshape(-1, 4, 3)
-        # Average light, not its gamma-coded value.
-        image[rough] = np.sqrt((colors**2).mean(axis=1))
+    raster = Raster(scene, view.projection, (height, width))
+    slots = np.arange(height * width).reshape(height, width)
+    middle = np.zeros((1, 2))
+    hits = raster.hits(slots, middle)
+    image = shade(scene.looks, light, view, slots, middle, hits).reshape(height, width, 3)
+    rough = rough_pixels(image, _CONTRAST)
+    if rough.any():
+        slots = np.where(rough, np.cumsum(rough).reshape(rough.shape) - 1, -1)
+        hits = raster.hits(slots, _GRID)
+        average_light(shade(scene.looks, light, view, slots, _GRID, hits), slots, image)
     noise = rng.normal(0.0, 0.004, size=(height, width, 1)).astype(np.float32)
     return np.clip((image + noise) * 255.0 + 0.5, 0, 255).astype(np.uint8)
 

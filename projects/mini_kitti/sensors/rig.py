@@ -42,8 +42,11 @@ class Rig:
     def pixel_directions(self, name: str, pixels: np.ndarray) -> np.ndarray:
         """Return directions (N, 3) in camera axes, with unit depth, of pixels (N, 2) as u, v."""
         intrinsics, _ = self.camera(name)
-        homogeneous = np.column_stack([pixels, np.ones(len(pixels))])
-        return np.linalg.solve(intrinsics, homogeneous.T).T
+        directions = np.ones((len(pixels), 3))
+        for axis in range(2):
+            directions[:, axis] = pixels[:, axis] - intrinsics[axis, 2]
+            directions[:, axis] /= intrinsics[axis, axis]
+        return directions
 
 
 def camera_height_of(number: int) -> float:

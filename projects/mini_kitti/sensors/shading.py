@@ -1,6 +1,6 @@
 """Light of a street: sky, sun, cast shadows and haze, compiled.
 
-Shape letters in this file: N ray, F triangle.
+Shape letters in this file: N ray, F triangle; H, W image; S ray of a pixel.
 Light is computed in linear units (sRGB squared) and returned as sRGB in [0, 1].
 """
 
@@ -12,15 +12,13 @@ import numba
 import numpy as np
 
 from mini_kitti.assets.materials import Material
-from mini_kitti.assets.mesh import Mesh
-from mini_kitti.assets.raw_labels import RawLabel
-from mini_kitti.assets.surface import Surface
 from mini_kitti.assets.textures import surface_color, value_noise
 from mini_kitti.sensors.light import SHADOW_CELL, Light
+from mini_kitti.sensors.view import View
 
-__all__ = ["shade", "warm_up"]
+__all__ = ["shade"]
 
-_jit = numba.njit(cache=True)
+_jit = numba.njit(cache=True, error_model="numpy", fastmath=True)
 
 
 @_jit
@@ -76,28 +74,34 @@ def _lit(surface: np.ndarray, normal: np.ndarray, light: Light, point: np.ndarra
 @_jit
 def _shade(
     origin: np.ndarray,
-    directions: np.ndarray,
+    world_from_pixel: np.ndarray,
+    slots: np.ndarray,
+    offsets: np.ndarray,
     hits: tuple[np.ndarray, np.ndarray, np.ndarray],
-    shapes: tuple[np.ndarray, np.ndarray],
-    looks: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    looks: np.ndarray,
     light: Light,
     pixel_angle: float,
     out: np.ndarray,
 ) -> None:
-    """Write the colours that rays see into ``out``; see :func:`shade`.
-
-    ``shapes`` are normals and texture coordinates of the mesh, ``looks`` its colour, params,
-    material and seed.
-    """
+    """Write the colours that rays see into ``out``; see :func:`shade`."""
     distance, triangle, barycentric = hits
-    normals, uv = shapes
-    colors, params, material, seeds = looks
     rgb, sky, normal, point, ray = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
     bounce = np.zeros(3)
-    for n in range(len(directions)):
-        length = math.sqrt(directions[n, 0] ** 2 + directions[n, 1] ** 2 + directions[n, 2] ** 2)
+    direction = np.zeros(3)
+    samples = len(offsets)
+    rows, columns = slots.shape
+    for at in range(rows * columns * samples):
+        row, column, s = at // samples // columns, at // samples % columns, at % samples
+        if slots[row, column] < 0:
+            continue
+        n = slots[row, column] * samples + s
+        pixel_u, pixel_v = column + offsets[s, 0], row + offsets[s, 1]
         for k in range(3):
-            ray[k] = directions[n, k] / length
+            matrix = world_from_pixel[k]
+            direction[k] = matrix[0] * pixel_u + matrix[1] * pixel_v + matrix[2]
+        length = math.sqrt(_dot(direction, direction))
+        for k in range(3):
+            ray[k] = direction[k] / length
         t = triangle[n]
         if t < 0:
             _sky(ray, light, sky)
@@ -106,26 +110,27 @@ def _shade(
             continue
         w1, w2 = barycentric[n, 0], barycentric[n, 1]
         w0 = 1 - w1 - w2
-        u = w0 * uv[t, 0, 0] + w1 * uv[t, 1, 0] + w2 * uv[t, 2, 0]
-        v = w0 * uv[t, 0, 1] + w1 * uv[t, 1, 1] + w2 * uv[t, 2, 1]
+        look = looks[t]
+        u = w0 * look[9] + w1 * look[11] + w2 * look[13]
+        v = w0 * look[10] + w1 * look[12] + w2 * look[14]
         size = 0.0
         for k in range(3):
-            normal[k] = w0 * normals[t, 0, k] + w1 * normals[t, 1, k] + w2 * normals[t, 2, k]
+            normal[k] = w0 * look[k] + w1 * look[3 + k] + w2 * look[6 + k]
             size += normal[k] ** 2
-            point[k] = origin[k] + distance[n] * directions[n, k]
-            rgb[k] = colors[t, k]
+            point[k] = origin[k] + distance[n] * direction[k]
+            rgb[k] = look[15 + k]
         facing = 0.0
         for k in range(3):
             normal[k] /= math.sqrt(size) + 1e-9
             facing += normal[k] * ray[k]
-        kind = material[t]
+        kind = int(look[22])
         if facing > 0 and kind != Material.LEAF:
             for k in range(3):
                 normal[k] = -normal[k]
         reach = distance[n] * length
         # A pixel covers more of a surface that is seen at a grazing angle.
         width = reach * pixel_angle / math.sqrt(max(abs(facing), 0.04))
-        surface_color(kind, rgb, u, v, params[t], width, seeds[t])
+        surface_color(kind, rgb, u, v, look[18:22], width, int(look[23]))
         lambert = max(0.0, _dot(normal, light.sun))
         if kind == Material.LEAF:
             # Leaves let light through.
@@ -155,34 +160,24 @@ def _shade(
 
 
 def shade(
-    mesh: Mesh,
+    looks: np.ndarray,
     light: Light,
-    origin: np.ndarray,
-    directions: np.ndarray,
+    view: View,
+    slots: np.ndarray,
+    offsets: np.ndarray,
     hits: tuple[np.ndarray, np.ndarray, np.ndarray],
-    pixel_angle: float,
 ) -> np.ndarray:
     """Return the colour (N, 3) float32, sRGB in [0, 1], that each ray sees.
 
     Args:
-        mesh: The triangles of the street.
-        light: Its light.
-        origin: (3,) common start of the rays.
-        directions: (N, 3), of any length.
-        hits: What StreetScene.cast found.
-        pixel_angle: Angle of one pixel (1 / focal length in pixels).
+        looks: (F, 24), see Mesh.packed.
+        light: Light of the street.
+        view: Camera and place.
+        slots: (H, W), see Raster.hits.
+        offsets: (S, 2), see Raster.hits.
+        hits: What Raster.hits found for them.
     """
-    out = np.empty((len(directions), 3), dtype=np.float32)
-    looks = mesh.color, mesh.params, mesh.material, mesh.seed
-    _shade(origin, directions, hits, (mesh.normals, mesh.uv), looks, light, pixel_angle, out)
+    out = np.empty((len(hits[0]), 3), dtype=np.float32)
+    rays = view.origin, view.world_from_pixel, slots, offsets
+    _shade(*rays, hits, looks, light, view.pixel_angle, out)
     return out
-
-
-def warm_up() -> None:
-    """Compile the shading, which the compiler keeps on disk: other processes only load it."""
-    surface = Surface(RawLabel.ROAD, Material.ASPHALT, (0.0, 0.0, 0.0))
-    mesh = Mesh.from_triangles(np.zeros((1, 3, 3)), surface)
-    up, none = np.array([0.0, 0.0, 1.0]), np.zeros((2, 2), dtype=np.float32)
-    light = Light(up, 1.0, 1.0, 0.0, 0.0, up, up, np.zeros((2, 3)), np.zeros(2), none, 0)
-    hits = np.ones(1, dtype=np.float32), np.full(1, -1), none[:1]
-    shade(mesh, light, np.zeros(3), np.ones((1, 3)), hits, 0.01)

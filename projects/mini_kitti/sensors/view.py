@@ -39,6 +39,18 @@ class View:
         """Angle of one pixel in the middle of the image (radians)."""
         return 1.0 / self.rig.projections[self.name][0, 0]
 
+    @property
+    def projection(self) -> np.ndarray:
+        """The (3, 4) matrix from world points to homogeneous pixels; the third row is depth."""
+        camera0_from_world = np.linalg.inv(self.world_from_camera0)
+        return self.rig.projections[self.name] @ camera0_from_world
+
+    @property
+    def world_from_pixel(self) -> np.ndarray:
+        """The (3, 3) matrix from pixels (u, v, 1) to world directions of unit depth."""
+        intrinsics, _ = self.rig.camera(self.name)
+        return self.world_from_camera0[:3, :3] @ np.linalg.inv(intrinsics)
+
     def rays(self, pixels: np.ndarray) -> np.ndarray:
         """Return world directions (N, 3) of pixels (N, 2).
 

@@ -6,7 +6,7 @@ Coordinates are those of road.py: s along the street, d to its left, metres.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import numpy as np
@@ -49,9 +49,11 @@ class Furnisher:
     ) -> None:
         self.road, self.layout, self.rng = road, layout, rng
         self.placer = Placer(road, plan, lane, layout.seen_end + 20.0)
+        # Mesh and zones of each planned object, by its number in the order of placement.
+        self._planned: dict[int, tuple[Mesh, tuple[str, ...]]] = {}
 
-    def furnish(self) -> list[Mesh]:
-        """Place everything and return the meshes in world coordinates."""
+    def furnish(self) -> None:
+        """Place everything with the placer."""
         for lot in self.layout.lots:
             self._fill_lot(lot)
         self._wanted_objects()
@@ -59,7 +61,34 @@ class Furnisher:
             self._parked_cars(side)
             self._street_trees(side)
         self._background()
-        return self.placer.meshes
+
+    def clear(self, strips: Sequence[tuple[float, float]], rng: np.random.Generator) -> None:
+        """Make room for moving traffic: planned objects move elsewhere, other things go.
+
+        Args:
+            strips: (d of the middle, half width) of each strip of the street that must be free.
+            rng: A generator of its own leaves the rest of the street as it is without traffic.
+        """
+        self.rng = rng
+        cleared: set[int] = set()
+        for strip in strips:
+            cleared |= self.placer.clear(*strip)
+        for number in sorted(cleared & self._planned.keys()):
+            mesh, zones = self._planned[number]
+            del self._planned[number]
+            beside = [zone for zone in zones if zone not in ("opposite", "edge")]
+            zones = (*beside, "parking", "lot", "sidewalk")
+            middle = rng.uniform(*self._seen)
+            # In a full street something that nobody planned makes room.
+            if self._place_near(mesh, zones, middle) or self._place_near(
+                mesh, zones, middle, self._planned
+            ):
+                self._planned[self.placer.count - 1] = mesh, zones
+
+    @property
+    def _seen(self) -> tuple[float, float]:
+        """First and last s of planned objects."""
+        return 7.0, self.layout.seen_end
 
     def _along(self, side: int) -> float:
         """Direction of traffic on a side of the street."""
@@ -164,27 +193,42 @@ class Furnisher:
             RawLabel.PERSON: (person, ("sidewalk", "sidewalk", "lot")),
         }
         planned = class_plan(self.layout.style)
-        first, last = 7.0, self.layout.seen_end
+        first, last = self._seen
         for label, (make, zones) in makers.items():
             count = planned[label]
             # Even spacing with jitter: each class is seen throughout the drive.
             shares = (np.arange(count) + self.rng.uniform(0, 1, count)) / count
             for middle in first + shares * (last - first):
                 mesh = make(self.rng)
-                for attempt in range(60):
-                    s = middle + self.rng.normal(0, 1.0 + 0.4 * attempt)
-                    zone = str(self.rng.choice(zones))
-                    if first - 2.0 < s < last and self._try_zone(mesh, zone, s):
-                        break
+                if self._place_near(mesh, zones, middle):
+                    self._planned[self.placer.count - 1] = mesh, zones
 
-    def _try_zone(self, mesh: Mesh, zone: str, s: float) -> bool:
+    def _place_near(
+        self,
+        mesh: Mesh,
+        zones: tuple[str, ...],
+        middle: float,
+        keep: Collection[int] | None = None,
+    ) -> bool:
+        """Place a mesh in one of the zones, as near to s = ``middle`` as there is room."""
+        first, last = self._seen
+        for attempt in range(60):
+            s = middle + self.rng.normal(0, 1.0 + 0.4 * attempt)
+            zone = str(self.rng.choice(zones))
+            if first - 2.0 < s < last and self._try_zone(mesh, zone, s, keep):
+                return True
+        return False
+
+    def _try_zone(
+        self, mesh: Mesh, zone: str, s: float, keep: Collection[int] | None = None
+    ) -> bool:
         """Place a mesh in a zone of the street, if there is room."""
         reach = np.abs(mesh.corners[..., :2]).max(axis=(0, 1)) + 0.15
         half = (min(float(reach[0]), 6.5), min(float(reach[1]), 1.4))
         if zone in ("kerb", "sign"):
             half = (0.4, 0.4)
         spot = self._spot(zone, s, half)
-        return spot is not None and self.placer.try_place(mesh, s, *spot, half)
+        return spot is not None and self.placer.try_place(mesh, s, *spot, half, keep)
 
     def _spot(self, zone: str, s: float, half: tuple[float, float]) -> tuple[float, float] | None:
         """Draw d and yaw of an object in a zone at s; None if there is no such zone."""

@@ -50,12 +50,16 @@ class StreetLayout:
 
     def __post_init__(self) -> None:
         """Divide both sides into lots."""
+        self._zones = {side: self._strips(side) for side in (-1, 1)}
         for side in (-1, 1):
             self.lots += self._divide(side)
         self._ensure_kinds()
 
     def zone(self, side: int, name: str) -> tuple[float, float]:
         """Return the smallest and largest abs(d) of a strip: road, parking, verge, ..., yard."""
+        return self._zones[side][name]
+
+    def _strips(self, side: int) -> dict[str, tuple[float, float]]:
         index = 0 if side < 0 else 1
         widths = {
             "road": self.style.road_half_width,
@@ -64,12 +68,11 @@ class StreetLayout:
             "sidewalk": self.style.sidewalk[index],
             "yard": 1e3,
         }
-        inner = 0.0
-        for key, width in widths.items():
-            if key == name:
-                return inner, inner + width
+        strips, inner = {}, 0.0
+        for name, width in widths.items():
+            strips[name] = inner, inner + width
             inner += width
-        raise KeyError(f"unknown zone {name!r}, expected one of {list(widths)}")
+        return strips
 
     def near_junction(self, s: float, side: int, margin: float = 0.0) -> bool:
         """Say whether a place lies on (or within ``margin`` of) a side street of that side."""
@@ -124,33 +127,40 @@ class StreetLayout:
                 return lot
         return None
 
-    def kind_at(self, s: float, d: float) -> str:
-        """Return the kind of ground at a place."""
-        side, reach = (1 if d > 0 else -1), abs(d)
-        if reach < self.zone(side, "road")[1]:
-            return "road"
+    def _profile(self, s: float, side: int) -> list[tuple[float, str]]:
+        """Return kinds of ground across one side, each with the abs(d) where it ends.
+
+        The first one that ends beyond a place is that of the place.
+        """
         if self.near_junction(s, side):
-            return "road"
+            return [(np.inf, "road")]
+        profile = [(self.zone(side, "road")[1], "road")]
         if self.near_junction(s, side, 2.2):
-            return "sidewalk"
-        if reach < self.zone(side, "parking")[1]:
-            # Kerbs reach out near a junction, so that nobody parks there.
-            return "sidewalk" if self.near_junction(s, side, 6.0) else "parking"
-        if reach < self.zone(side, "verge")[1]:
-            return "grass"
+            return [*profile, (np.inf, "sidewalk")]
+        # Kerbs reach out near a junction, so that nobody parks there.
+        beside = "sidewalk" if self.near_junction(s, side, 6.0) else "parking"
         sidewalk_end = self.zone(side, "sidewalk")[1]
-        if reach < sidewalk_end:
-            return "sidewalk"
+        profile.append((self.zone(side, "parking")[1], beside))
+        profile.append((self.zone(side, "verge")[1], "grass"))
+        profile.append((sidewalk_end, "sidewalk"))
         lot = self.lot_at(s, side)
-        if lot is None:
-            return "grass"
-        if lot.drive and lot.drive[0] <= s < lot.drive[1] and reach < sidewalk_end + 13.0:
-            return lot.drive[2]
-        ground, whole = _LOT_GROUND[lot.kind]
-        if lot.kind == "house" and lot.setback < 1.5:
-            ground = "sidewalk"
-        inside = reach < sidewalk_end + lot.setback + (1.0 if whole else 0.3)
-        return ground if inside else "grass"
+        if lot is not None:
+            if lot.drive and lot.drive[0] <= s < lot.drive[1]:
+                profile.append((sidewalk_end + 13.0, lot.drive[2]))
+            ground, whole = _LOT_GROUND[lot.kind]
+            if lot.kind == "house" and lot.setback < 1.5:
+                ground = "sidewalk"
+            profile.append((sidewalk_end + lot.setback + (1.0 if whole else 0.3), ground))
+        return [*profile, (np.inf, "grass")]
+
+    def _kinds(self, s: float, d: np.ndarray) -> list[int]:
+        """Return indices into KINDS of places at s."""
+        profiles = {side: self._profile(s, side) for side in (-1, 1)}
+        kinds = []
+        for place in d.tolist():
+            profile = profiles[1 if place > 0 else -1]
+            kinds.append(KINDS.index(next(kind for end, kind in profile if abs(place) < end)))
+        return kinds
 
     def ground_plan(self, road: Road, seed: int) -> GroundPlan:
         """Lay the cells of the ground so that every border above is a cell border."""
@@ -177,7 +187,7 @@ class StreetLayout:
         d_sorted = np.unique(np.round([d for d in d_edges if -right <= d <= left], 3))
         s_mid = (s_sorted[:-1] + s_sorted[1:]) / 2
         d_mid = (d_sorted[:-1] + d_sorted[1:]) / 2
-        kind = np.array([[KINDS.index(self.kind_at(s, d)) for d in d_mid] for s in s_mid])
+        kind = np.array([self._kinds(s, d_mid) for s in s_mid])
         tint = {}
         for name in KINDS:
             shade = self.rng.uniform(0.82, 1.15)

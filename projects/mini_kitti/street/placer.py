@@ -5,7 +5,7 @@ Coordinates are those of road.py: s along the street, d to its left, metres.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 
@@ -31,11 +31,22 @@ class Placer:
 
     def __init__(self, road: Road, plan: GroundPlan, lane: float, lane_end: float) -> None:
         self.road, self.plan, self.lane, self.lane_end = road, plan, lane, lane_end
-        self.meshes: list[Mesh] = []
+        self._meshes: list[Mesh | None] = []
         self._taken = np.zeros((0, 4))
+        # Of what try_place placed: index into _meshes, row of _taken.
+        self._movable: list[tuple[int, int]] = []
+
+    @property
+    def meshes(self) -> list[Mesh]:
+        """Everything that was placed, in world coordinates."""
+        return [mesh for mesh in self._meshes if mesh is not None]
 
     def place(self, mesh: Mesh, s: float, d: float, yaw: float = 0.0, tilt: bool = True) -> None:
-        """Put a mesh on the ground, in world coordinates, into ``meshes``.
+        """Put a mesh on the ground; arguments as in :meth:`posed`."""
+        self._meshes.append(self.posed(mesh, s, d, yaw, tilt))
+
+    def posed(self, mesh: Mesh, s: float, d: float, yaw: float = 0.0, tilt: bool = True) -> Mesh:
+        """Return a mesh standing on the ground, in world coordinates.
 
         Args:
             mesh: In its local frame.
@@ -50,7 +61,7 @@ class Placer:
             mesh = mesh.placed(np.zeros(3))
             mesh.corners[..., 2] += mesh.corners[..., 0] * (ends[1] - ends[0]) / 2
         position = self.road.world(s, d, self.plan.height(s, d))
-        self.meshes.append(mesh.placed(position, float(self.road.heading(s)) + yaw))
+        return mesh.placed(position, float(self.road.heading(s)) + yaw)
 
     def reserve(self, s: float, d: float, half_s: float, half_d: float) -> None:
         """Take a rectangle, given by its middle and its half extents along and across."""
@@ -63,6 +74,7 @@ class Placer:
         d: float,
         yaw: float,
         half: tuple[float, float],
+        keep: Collection[int] | None = None,
     ) -> bool:
         """Place a mesh (a function makes it when it is needed) if there is room.
 
@@ -72,6 +84,7 @@ class Placer:
             d: Where, across the street.
             yaw: Direction of the local x axis relative to the street (radians).
             half: Half extents along the local x and y axes.
+            keep: Numbers of the placed things that stay; the others may make room, None: none does.
 
         Returns:
             Whether there was room.
@@ -81,8 +94,56 @@ class Placer:
         if abs(d - self.lane) < _EGO_HALF_WIDTH + half_d and s < self.lane_end:
             return False
         far = np.abs(self._taken[:, :2] - (s, d)) >= self._taken[:, 2:] + (half_s, half_d)
-        if not far.any(axis=1).all():
-            return False
+        blocking = set(np.flatnonzero(~far.any(axis=1)).tolist())
+        if blocking:
+            rows = {row: number for number, (_, row) in enumerate(self._movable)}
+            if keep is None or any(rows.get(row, -1) in (-1, *keep) for row in blocking):
+                return False
+            for row in blocking:
+                self._remove(rows[row])
         self.place(thing if isinstance(thing, Mesh) else thing(), s, d, yaw)
         self.reserve(s, d, half_s, half_d)
+        self._movable.append((len(self._meshes) - 1, len(self._taken) - 1))
         return True
+
+    def is_taken(self, places: np.ndarray, half: np.ndarray) -> bool:
+        """Say whether something stands where a rectangle of half extents (2,) comes.
+
+        Args:
+            places: (N, 2) s, d of the middles of the rectangle.
+            half: (2,) along and across the street.
+        """
+        gap = np.abs(places[:, None] - self._taken[:, :2]) - self._taken[:, 2:]
+        return bool((gap < half).all(axis=2).any())
+
+    def clear(self, d: float, half: float) -> set[int]:
+        """Take away all that stands on a strip along the whole street.
+
+        Only what :meth:`try_place` placed is taken away, which is all that may stand on a road.
+
+        Args:
+            d: Middle of the strip.
+            half: Half of its width in metres.
+
+        Returns:
+            Numbers of the taken things, in the order in which they were placed.
+        """
+        cleared = {
+            number
+            for number, (index, row) in enumerate(self._movable)
+            if self._meshes[index] is not None
+            and abs(self._taken[row, 1] - d) < self._taken[row, 3] + half
+        }
+        for number in cleared:
+            self._remove(number)
+        return cleared
+
+    def _remove(self, number: int) -> None:
+        index, row = self._movable[number]
+        self._meshes[index] = None
+        self._taken[row] = (np.inf, np.inf, 0.0, 0.0)
+
+    @property
+    def count(self) -> int:
+        """How many things :meth:`try_place` has placed, the cleared ones included."""
+        return len(self._movable)

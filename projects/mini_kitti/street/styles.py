@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mini_kitti.assets.raw_labels import RawLabel
+from mini_kitti.assets.raw_labels import MovingLabel, RawLabel
 
-__all__ = ["StreetStyle", "class_plan", "style_of"]
+__all__ = ["StreetStyle", "class_plan", "has_traffic", "style_of"]
 
 # Movable and thin objects of an ordinary street, within the driven and seen part.
 _COMMON_OBJECTS = {
@@ -21,6 +21,9 @@ _COMMON_OBJECTS = {
     RawLabel.SIGN: 7,
     RawLabel.POLE: 7,
 }
+# Moving traffic of an ordinary street that has any.
+_COMMON_MOVERS = {MovingLabel.CAR: 4, MovingLabel.BICYCLIST: 2, MovingLabel.PERSON: 4}
+_GOLDEN_RATIO = 0.6180339887
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class StreetStyle:
         junctions: (s, half width, sides) with sides "both", "left" or "right".
         hollow: Largest vertical curvature of the hollows (1/metre).
         objects: Numbers of the objects that differ from the common ones.
+        movers: Numbers of moving things, if the street has moving traffic.
     """
 
     name: str
@@ -62,6 +66,7 @@ class StreetStyle:
     junctions: tuple[tuple[float, float, str], ...] = ()
     hollow: float = 0.0005
     objects: dict[RawLabel, int] = field(default_factory=dict)
+    movers: dict[MovingLabel, int] = field(default_factory=_COMMON_MOVERS.copy)
 
 
 _STYLES = (
@@ -109,6 +114,7 @@ _STYLES = (
         junctions=((42.0, 3.6, "both"),),
         hollow=0.0003,
         objects={RawLabel.PERSON: 16, RawLabel.SIGN: 9},
+        movers={MovingLabel.CAR: 4, MovingLabel.BICYCLIST: 2, MovingLabel.PERSON: 7},
     ),
     StreetStyle(
         name="country road with trees and few houses",
@@ -125,6 +131,7 @@ _STYLES = (
         bends=((25.0, 60.0, -0.55), (85.0, 60.0, 0.5)),
         hollow=0.0009,
         objects={RawLabel.PERSON: 8, RawLabel.BICYCLIST: 6},
+        movers={MovingLabel.CAR: 4, MovingLabel.BICYCLIST: 4, MovingLabel.PERSON: 2},
     ),
     StreetStyle(
         name="wide commercial street with car parks",
@@ -141,6 +148,7 @@ _STYLES = (
         junctions=((70.0, 3.4, "right"),),
         hollow=0.0003,
         objects={RawLabel.TRUCK: 3, RawLabel.OTHER_VEHICLE: 3},
+        movers={MovingLabel.CAR: 7, MovingLabel.BICYCLIST: 2, MovingLabel.PERSON: 5},
     ),
     StreetStyle(
         name="residential S-bend on a hill",
@@ -189,6 +197,7 @@ _STYLES = (
         bends=((45.0, 55.0, -0.45),),
         hollow=0.0007,
         objects={RawLabel.PERSON: 16, RawLabel.BICYCLE: 10},
+        movers={MovingLabel.CAR: 3, MovingLabel.BICYCLIST: 2, MovingLabel.PERSON: 7},
     ),
     StreetStyle(
         name="residential right bend with a side street",
@@ -259,6 +268,15 @@ _STYLES = (
 def style_of(sequence: int) -> StreetStyle:
     """Return the street style of a sequence; styles repeat after twelve, with other details."""
     return _STYLES[sequence % len(_STYLES)]
+
+
+def has_traffic(sequence: int, share: float) -> bool:
+    """Say whether something moves on the street of a sequence.
+
+    Golden-ratio steps: of any few sequences about ``share`` (0 to 1) have traffic, and a sequence
+    that has it keeps it when the share grows.
+    """
+    return (0.4 + sequence * _GOLDEN_RATIO) % 1.0 < share
 
 
 def class_plan(style: StreetStyle) -> dict[RawLabel, int]:

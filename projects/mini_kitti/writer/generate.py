@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import queue
 from collections.abc import Callable, Sequence
@@ -14,8 +15,14 @@ from tqdm import tqdm
 from htcl.errors import InvalidValueError
 from htcl.files import atomic_write
 from mini_kitti.street.styles import style_of
-from mini_kitti.writer.sequence_writer import MARKER, num_steps, warm_up, write_sequence
-from mini_kitti.writer.settings import DEFAULT_SEQUENCES, MiniKittiSettings, is_test
+from mini_kitti.writer.sequence_writer import (
+    MARKER,
+    label_folder,
+    num_steps,
+    warm_up,
+    write_sequence,
+)
+from mini_kitti.writer.settings import DEFAULT_SEQUENCES, HELD_OUT, MiniKittiSettings, is_test
 
 __all__ = ["make_mini_kitti"]
 
@@ -31,7 +38,8 @@ def make_mini_kitti(
     Args:
         root: Data set root.
         settings: What to make; the defaults if None.
-        sequences: Two-digit sequence names.
+        sequences: Names of sequences, such as '00' or '100'; what is in one does not depend on the
+            others.
         jobs: Number of processes; the data does not depend on it.
 
     Returns:
@@ -65,10 +73,18 @@ def make_mini_kitti(
 
 
 def _is_finished(root: Path, sequence: str, settings: MiniKittiSettings) -> bool:
-    if len(sequence) != 2 or not sequence.isdigit():
-        raise InvalidValueError(f"sequence {sequence!r} is not two digits such as '00'")
+    if not sequence.isdecimal() or sequence != f"{int(sequence):02d}":
+        raise InvalidValueError(
+            f"sequence {sequence!r} is no number of two digits or more, such as '00' or '100'"
+        )
     folder = root / "sequences" / sequence
     if not folder.exists():
+        labels = label_folder(root, sequence)
+        if labels.exists() and not (labels / MARKER).is_file():
+            raise InvalidValueError(
+                f"{labels} has training labels of a sequence that is not there: delete the folder, "
+                "or choose another output folder; nothing was changed."
+            )
         return False
     marker = folder / MARKER
     if not marker.is_file():
@@ -145,17 +161,29 @@ def _readme(root: Path, settings: MiniKittiSettings, sequences: Sequence[str]) -
     """Describe the data set (also sequences that earlier runs made)."""
     made = {path.parent.name for path in root.glob(f"sequences/*/{MARKER}")}
     rows = []
-    for name in sorted(made | set(sequences)):
+    made_or_wanted = sorted(made | set(sequences), key=int)
+    for name in made_or_wanted:
         split = "test, no labels" if is_test(name) else "labelled"
-        rows.append(f"| {name} | {split} | {style_of(int(name)).name} |")
+        moving = "moving traffic" if _has_traffic(root, name, settings) else "nothing moves"
+        rows.append(f"| {name} | {split} | {style_of(int(name)).name} | {moving} |")
+    train = [name for name in made_or_wanted if name not in HELD_OUT and not is_test(name)]
     height, width = settings.image_size
     return _README.format(
         seed=settings.seed,
         width=width,
         height=height,
         columns=settings.lidar_azimuths,
+        train=",".join(train),
         table="\n".join(rows),
     )
+
+
+def _has_traffic(root: Path, sequence: str, settings: MiniKittiSettings) -> bool:
+    """Say whether something moves in a sequence, which an earlier run may have made."""
+    marker = root / "sequences" / sequence / MARKER
+    if marker.is_file():
+        return bool(json.loads(marker.read_text()).get("traffic", False))
+    return settings.has_traffic(sequence)
 
 
 _README = """# Mini KITTI: SYNTHETIC data
@@ -167,12 +195,15 @@ quote them as SemanticKITTI results.
 
 * Images {width} x {height} (KITTI's field of view, baseline 0.54 m), lidar 64 beams x {columns}
   columns, 10 Hz.
-* The world is static: no vehicle or person moves, so no moving class (252-259) occurs.
+* Things that move have the raw ids 252 (car), 253 (bicyclist) and 254 (person). As in SemanticKITTI
+  voxels gather all scans, so what moves leaves a trace along its way.
 * voxels/ of a frame gathers scans from 10 m behind to 54 m ahead. Some of these scans lie before
   the first or beyond the last stored frame; they are not stored.
+* To train on all labelled streets but 08 and 09, give the configs' key
+  `train_sequences={train}`.
 * Each sequence folder has a SYNTHETIC.json with the settings that made it.
 
-| sequence | split | street |
-| --- | --- | --- |
+| sequence | split | street | traffic |
+| --- | --- | --- | --- |
 {table}
 """

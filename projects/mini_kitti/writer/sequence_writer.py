@@ -9,19 +9,28 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
+from htcl.datasets.training_labels import make_training_label
 from htcl.datasets.voxel_files import write_voxel_labels, write_voxel_mask
-from htcl.datasets.voxelizer import LidarScan, voxelize
+from htcl.datasets.voxelizer import LidarScan, VoxelizedFrame, visible_voxels, voxelize
 from mini_kitti.sensors.lidar import scan_street
 from mini_kitti.sensors.light import Light
 from mini_kitti.sensors.rendering import render_image
 from mini_kitti.sensors.rig import camera_height_of, make_rig
-from mini_kitti.sensors.shading import warm_up as warm_up_shading
 from mini_kitti.sensors.view import View
 from mini_kitti.street.scene import build_scene
+from mini_kitti.street.traffic import Drive
 from mini_kitti.street.trajectory import drive_poses
 from mini_kitti.writer.settings import MiniKittiSettings, is_test
 
-__all__ = ["MARKER", "SequenceWriter", "num_steps", "warm_up", "write_sequence"]
+__all__ = [
+    "MARKER",
+    "SequenceWriter",
+    "label_folder",
+    "num_steps",
+    "warm_up",
+    "write_sequence",
+]
 
 MARKER = "SYNTHETIC.json"
 _FRAME_INTERVAL = 0.1  # seconds between frames (10 Hz)
@@ -29,16 +38,26 @@ _FRAME_INTERVAL = 0.1  # seconds between frames (10 Hz)
 # ahead).
 _SCANS_BEHIND, _SCANS_AHEAD = 10.0, 54.0
 _EXTRA_SCAN_STRIDE = 2
-_VIEW_SPACING = 6.0  # metres between viewpoints for the invalid mask
+# Besides the frame itself, the invalid mask is what is not seen from here (metres along the drive).
+# The first and the last scan see most; these few make nearly the mask of one every six metres.
+_VIEWPOINTS = (-_SCANS_BEHIND, 18.0, 36.0, _SCANS_AHEAD)
 _CAMERAS = {"image_2": "P2", "image_3": "P3"}
 _STREAMS = {"image_2": 10, "image_3": 11, "lidar": 12}  # of random numbers
 _FARTHEST_STEP = 1.5
+_READY = "ready"  # folder of training labels in an unfinished sequence
+# Good compression of camera noise at no more time than the default.
+_PNG = [
+    cv2.IMWRITE_PNG_FILTER,
+    cv2.IMWRITE_PNG_FILTER_PAETH,
+    cv2.IMWRITE_PNG_STRATEGY,
+    cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY,
+]
 
 
 def num_steps(settings: MiniKittiSettings, sequence: str) -> int:
     """Return how often write_sequence reports progress."""
     frames = settings.num_frames(sequence)
-    return frames + len(range(0, frames, settings.voxel_stride))
+    return frames + len(range(0, frames, settings.label_every))
 
 
 def write_sequence(
@@ -50,8 +69,8 @@ def write_sequence(
     """Write a sequence; it appears under its name only when it is complete.
 
     Args:
-        root: Data set root; files go to ``root/sequences/XX``.
-        sequence: Two digits.
+        root: Data set root; files go to ``root/sequences/XX`` (and ``root/labels/XX``).
+        sequence: Its name.
         settings: What to make.
         progress: Called with the number of steps just done.
 
@@ -63,14 +82,32 @@ def write_sequence(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     SequenceWriter(partial, sequence, settings, progress).write()
-    (partial / MARKER).write_text(settings.as_json(sequence))
+    record = settings.as_json(sequence)
+    ready, labels = partial / _READY, label_folder(root, sequence)
+    if (labels / MARKER).is_file():
+        # Of a sequence that was deleted or broken off: readers would prefer them.
+        shutil.rmtree(labels)
+    if ready.is_dir():
+        (ready / MARKER).write_text(record)
+        labels.parent.mkdir(exist_ok=True)
+        ready.rename(labels)
+    # The folder of the sequence comes last: it says that all is there.
+    (partial / MARKER).write_text(record)
     partial.rename(final)
     return final
 
 
+def label_folder(root: Path, sequence: str) -> Path:
+    """Return where the ready training labels of a sequence lie."""
+    return root / "labels" / sequence
+
+
 def warm_up() -> None:
     """Compile what is compiled (the compiler keeps it on disk)."""
-    warm_up_shading()
+    settings = MiniKittiSettings(frames=1, image_size=(16, 52), lidar_azimuths=16, traffic=1.0)
+    writer = SequenceWriter(Path(), "00", settings, lambda steps: None)
+    view = View(writer.rig, "P2", writer.poses(np.zeros(1))[0])
+    render_image(writer.scene, writer.light, view, np.random.default_rng(0))
     empty = np.zeros((1, 3), dtype=np.float32), np.zeros(1, dtype=np.uint32), np.eye(4)
     voxelize([empty], np.eye(4), 0)
 
@@ -80,7 +117,7 @@ class SequenceWriter:
 
     Args:
         folder: Where the files go.
-        sequence: Two digits.
+        sequence: Its name.
         settings: What to make.
         progress: Called with the number of steps just done.
     """
@@ -99,13 +136,20 @@ class SequenceWriter:
         self.rig = make_rig(rng, settings.image_size, camera_height_of(self.number))
         self.frames = settings.num_frames(sequence)
         # Streets have the same length whatever the drawn speed, so that --frames alone decides it.
-        self.scene = build_scene(settings.seed, self.number, _FARTHEST_STEP * self.frames)
+        length = _FARTHEST_STEP * self.frames
+        drive = self._drive() if settings.has_traffic(sequence) else None
+        self.scene = build_scene(settings.seed, self.number, length, drive)
         reach = (-20.0, self.frames * self.step + 80.0)
         self.light = Light.of_scene(self.scene, int(rng.integers(1 << 31)), reach)
         self.pose_seed = int(rng.integers(1 << 31))
 
     def _rng(self, *stream: int) -> np.random.Generator:
         return np.random.default_rng([self.settings.seed, self.number, *stream])
+
+    def _drive(self) -> Drive:
+        moments = np.array([-_SCANS_BEHIND / self.step, self.frames + _SCANS_AHEAD / self.step])
+        first, last = moments * _FRAME_INTERVAL
+        return Drive(self.step / _FRAME_INTERVAL, first, last, self.frames * _FRAME_INTERVAL)
 
     def poses(self, frames: np.ndarray) -> np.ndarray:
         """Return world_from_camera0 (T, 4, 4) of frame numbers (T,)."""
@@ -118,30 +162,40 @@ class SequenceWriter:
         self._write_text(poses)
         scans: dict[int, LidarScan] = {}
         for frame, pose in enumerate(poses):
+            self.scene.move_to(frame * _FRAME_INTERVAL)
+            light = self.light.with_moving(self.scene)
             for name, camera in _CAMERAS.items():
                 rng = self._rng(_STREAMS[name], frame)
-                image = render_image(self.scene, self.light, View(self.rig, camera, pose), rng)
+                image = render_image(self.scene, light, View(self.rig, camera, pose), rng)
                 path = self._path(name, frame, "png")
-                if not cv2.imwrite(str(path), np.ascontiguousarray(image[..., ::-1])):
+                if not cv2.imwrite(str(path), np.ascontiguousarray(image[..., ::-1]), _PNG):
                     raise OSError(f"{path}: could not write the image (disk full?)")
             scans[frame] = self._scan(frame, pose)
-            scans[frame].points.astype("<f4").tofile(self._path("velodyne", frame, "bin"))
-            if self.labelled:
-                scans[frame].labels.astype("<u4").tofile(self._path("labels", frame, "label"))
+            if not self.settings.lean or frame % self.settings.label_every == 0:
+                self._write_scan(frame, scans[frame])
             self.progress(1)
         if self.labelled:
             self._add_extra_scans(scans)
-        for frame in range(0, self.frames, self.settings.voxel_stride):
+        for frame in range(0, self.frames, self.settings.label_every):
             self._write_voxels(frame, scans)
             self.progress(1)
 
+    def _write_scan(self, frame: int, scan: LidarScan) -> None:
+        scan.points.astype("<f4").tofile(self._path("velodyne", frame, "bin"))
+        if self.labelled:
+            scan.labels.astype("<u4").tofile(self._path("labels", frame, "label"))
+
     def _add_extra_scans(self, scans: dict[int, LidarScan]) -> None:
-        """Scan before the start and beyond the end of the drive, only for dense ground truth."""
+        """Scan before the start and beyond the end of the drive, only for dense ground truth.
+
+        What moves, moves then too.
+        """
         ahead = self.frames + int(np.ceil(_SCANS_AHEAD / self.step))
         behind = -int(_SCANS_BEHIND / self.step)
         before = range(behind, 0, _EXTRA_SCAN_STRIDE)
         extra = [*before, *range(self.frames, ahead, _EXTRA_SCAN_STRIDE)]
         for frame, pose in zip(extra, self.poses(np.array(extra)), strict=True):
+            self.scene.move_to(frame * _FRAME_INTERVAL)
             scans[frame] = self._scan(frame, pose)
 
     def _scan(self, frame: int, world_from_camera: np.ndarray) -> LidarScan:
@@ -159,13 +213,30 @@ class SequenceWriter:
             return
         first, last = frame - _SCANS_BEHIND / self.step, frame + _SCANS_AHEAD / self.step
         chosen = [number for number in sorted(scans) if first <= number <= last]
-        stride = max(1, round(_VIEW_SPACING / self.step))
         result = voxelize(
-            [scans[number] for number in chosen], pose, chosen.index(frame), view_stride=stride
+            [scans[number] for number in chosen],
+            pose,
+            chosen.index(frame),
+            # Only from the frame itself.
+            view_stride=len(chosen),
         )
+        occupied = (result.label > 0) | result.bin
+        for place in _VIEWPOINTS:
+            number = min(chosen, key=lambda n: abs((n - frame) * self.step - place))
+            sensor = (np.linalg.inv(pose) @ scans[number].pose)[:3, 3]
+            grid = SEMANTICKITTI.stored_grid
+            result.invalid[visible_voxels(occupied, grid.to_voxels(sensor))] = False
+        write_voxel_mask(self._path("voxels", frame, "bin"), result.bin)
+        if self.settings.lean:
+            self._write_ready(frame, result)
+            return
         write_voxel_labels(self._path("voxels", frame, "label"), result.label)
-        for name in ("bin", "invalid", "occluded"):
+        for name in ("invalid", "occluded"):
             write_voxel_mask(self._path("voxels", frame, name), getattr(result, name))
+
+    def _write_ready(self, frame: int, result: VoxelizedFrame) -> None:
+        labels = make_training_label(result.label, result.invalid, SEMANTICKITTI)
+        np.save(self._path(_READY, frame, "npy", "_1_1"), labels)
 
     def _write_text(self, poses: np.ndarray) -> None:
         rows = {**self.rig.projections, "Tr": self.rig.camera_from_lidar[:3]}
@@ -177,6 +248,6 @@ class SequenceWriter:
         times = np.arange(len(poses)) * _FRAME_INTERVAL
         np.savetxt(self.folder / "times.txt", times, fmt="%.6e")
 
-    def _path(self, kind: str, frame: int, suffix: str) -> Path:
+    def _path(self, kind: str, frame: int, suffix: str, scale: str = "") -> Path:
         (self.folder / kind).mkdir(exist_ok=True)
-        return self.folder / kind / f"{frame:06d}.{suffix}"
+        return self.folder / kind / f"{frame:06d}{scale}.{suffix}"

@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from htcl.errors import InvalidValueError
+from mini_kitti.street.styles import has_traffic
 
-__all__ = ["DEFAULT_SEQUENCES", "MiniKittiSettings"]
+__all__ = ["DEFAULT_SEQUENCES", "HELD_OUT", "MiniKittiSettings", "is_test", "sequences_for"]
 
-# Train 00-07 and 10, validation 08 and 09, test 11.
-DEFAULT_SEQUENCES = ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11")
-_FIRST_TEST_SEQUENCE = 11
+# Validation 08 and 09, test 11; those before 11 besides, and all from 100 on, are for training.
+HELD_OUT = ("08", "09", "11")
+_FIRST_TEST, _FIRST_BEYOND = 11, 100
 # Raise this when the same settings make other data, so that old and new sequences are not mixed.
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -27,33 +28,62 @@ class MiniKittiSettings:
         frames: Frames of a sequence with labels; test sequences have a third of them.
         image_size: Height, width in pixels.
         lidar_azimuths: Columns of a lidar scan.
-        voxel_stride: Voxel files are made for every n-th frame.
+        label_every: Voxel files are made for every n-th frame.
+        traffic: Share of the streets on which something moves, 0 to 1.
+        lean: Write what training and evaluation here read and no more: scans only of the frames
+            with voxels, and ready training labels in place of the official voxel files.
     """
 
     seed: int = 0
     frames: int = 31
     image_size: tuple[int, int] = (160, 520)
     lidar_azimuths: int = 440
-    voxel_stride: int = 5
+    label_every: int = 5
+    traffic: float = 0.5
+    lean: bool = False
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        low = {"frames": 1, "image_size": 16, "lidar_azimuths": 16, "voxel_stride": 1}
+        low = {"frames": 1, "image_size": 16, "lidar_azimuths": 16, "label_every": 1}
         for name, least in low.items():
             value = getattr(self, name)
             if np.min(value) < least:
                 raise InvalidValueError(f"{name} must be at least {least}, found {value}")
+        if not 0 <= self.traffic <= 1:
+            raise InvalidValueError(
+                f"traffic must be a share of the streets from 0 to 1, found {self.traffic}"
+            )
 
     def num_frames(self, sequence: str) -> int:
         """Return the number of frames of a sequence."""
         return max(1, self.frames // 3) if is_test(sequence) else self.frames
 
+    def has_traffic(self, sequence: str) -> bool:
+        """Say whether something moves in a sequence."""
+        return has_traffic(int(sequence), self.traffic)
+
     def as_json(self, sequence: str) -> str:
         """Return the record that each finished sequence keeps."""
-        record = {"synthetic": True, "version": _VERSION, "sequence": sequence, **asdict(self)}
+        facts = {**asdict(self), "traffic": self.has_traffic(sequence)}
+        record = {"synthetic": True, "version": _VERSION, "sequence": sequence, **facts}
         return json.dumps(record, indent=2) + "\n"
 
 
+def sequences_for(streets: int) -> tuple[str, ...]:
+    """Name a number of training sequences, and 08, 09 and 11 besides.
+
+    00 to 07 and 10 come first, then 100, 101, ...: what is between would be test sequences of
+    SemanticKITTI. More streets are the same ones and others.
+    """
+    if streets < 1:
+        raise InvalidValueError(f"streets must be at least 1, found {streets}")
+    numbers = [*range(8), 10, *range(_FIRST_BEYOND, _FIRST_BEYOND + streets)][:streets]
+    return tuple(sorted([*(f"{number:02d}" for number in numbers), *HELD_OUT], key=int))
+
+
+DEFAULT_SEQUENCES = sequences_for(9)
+
+
 def is_test(sequence: str) -> bool:
-    """Say whether a sequence belongs to the official test split, which has no labels."""
-    return int(sequence) >= _FIRST_TEST_SEQUENCE
+    """Say whether a sequence is one of the test split, which has no labels."""
+    return _FIRST_TEST <= int(sequence) < _FIRST_BEYOND

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from htcl.datasets.semantic_kitti import SemanticKITTISSC
+from htcl.datasets.transforms.load_voxel_labels import LoadVoxelLabels
 from htcl.errors import InvalidValueError
 from mini_kitti import MiniKittiSettings, make_mini_kitti
 
@@ -94,5 +98,68 @@ def test_real_data_is_never_touched(tmp_path: Path, settings: MiniKittiSettings)
 
 
 def test_wrong_sequence_name(tmp_path: Path, settings: MiniKittiSettings) -> None:
-    with pytest.raises(InvalidValueError, match="two digits"):
-        make_mini_kitti(tmp_path, settings, ["8"])
+    for name in ("8", "007", "0x", ""):
+        with pytest.raises(InvalidValueError, match="no number of two digits or more"):
+            make_mini_kitti(tmp_path, settings, [name])
+
+
+SMALL = MiniKittiSettings(frames=2, image_size=(32, 104), lidar_azimuths=64, label_every=1)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of one street beyond two digits, with labels for every frame."""
+    folder = tmp_path_factory.mktemp("small")
+    assert make_mini_kitti(folder, SMALL, ["101"]) == ["101"]
+    return folder
+
+
+def test_a_street_is_the_same_alone_and_among_others(small: Path, tmp_path: Path) -> None:
+    assert make_mini_kitti(tmp_path, SMALL, ["100", "101", "11"], jobs=2) == ["100", "101", "11"]
+    assert digest(tmp_path / "sequences/101") == digest(small / "sequences/101")
+    assert digest(tmp_path / "sequences/100") != digest(small / "sequences/101")
+    assert "train_sequences=100,101`" in (tmp_path / "README.md").read_text()
+
+
+def test_every_frame_can_have_labels(small: Path) -> None:
+    voxels = {path.name for path in (small / "sequences/101/voxels").iterdir()}
+    suffixes = ("bin", "label", "invalid", "occluded")
+    assert voxels == {f"00000{frame}.{suffix}" for frame in range(2) for suffix in suffixes}
+
+
+def test_lean_street_has_the_same_training_labels_and_scans(small: Path, tmp_path: Path) -> None:
+    """Ready labels in place of official ones, and scans of frames with voxels only."""
+    lean = replace(SMALL, frames=3, label_every=2, lean=True)
+    make_mini_kitti(tmp_path, lean, ["101"])
+    folder = tmp_path / "sequences/101"
+    assert {path.name for path in (folder / "voxels").iterdir()} == {"000000.bin", "000002.bin"}
+    assert {path.name for path in (folder / "velodyne").iterdir()} == {"000000.bin", "000002.bin"}
+    assert len(list((folder / "image_2").iterdir())) == 3
+    ready = {path.name for path in (tmp_path / "labels/101").iterdir()}
+    assert ready == {"000000_1_1.npy", "000002_1_1.npy", "SYNTHETIC.json"}
+    (tmp_path / "full").mkdir()
+    make_mini_kitti(tmp_path / "full", replace(lean, lean=False), ["101"])
+    sample = {"split": "train", "sequences": ["101"], "labels": True}
+    labels = []
+    for root in (tmp_path, tmp_path / "full"):
+        dataset = SemanticKITTISSC(
+            specification="SemanticKITTI",
+            data_root=str(root),
+            pipeline=[LoadVoxelLabels()],
+            **sample,
+        )
+        assert len(dataset) == 2
+        labels.append([dataset[index]["voxel_labels"] for index in range(2)])
+    assert (np.array(labels[0]) == np.array(labels[1])).all()
+    assert {0, 1, 9, 255} <= set(np.unique(labels[0]))
+    # Made anew without ready labels, the old ones must not be found in place of the new.
+    shutil.rmtree(folder)
+    make_mini_kitti(tmp_path, replace(SMALL, frames=1), ["101"])
+    assert not (tmp_path / "labels/101").exists()
+
+
+def test_labels_of_somebody_else_are_never_touched(tmp_path: Path) -> None:
+    (tmp_path / "labels/101").mkdir(parents=True)
+    with pytest.raises(InvalidValueError, match="labels of a sequence that is not there"):
+        make_mini_kitti(tmp_path, SMALL, ["101"])
+    assert [path.name for path in tmp_path.iterdir()] == ["labels"]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mini_kitti import MiniKittiSettings
-from mini_kitti.assets.raw_labels import RawLabel
-from mini_kitti.sensors.rendering import render_labels
+from mini_kitti.assets.raw_labels import MovingLabel, RawLabel
+from mini_kitti.sensors.rendering import render_image, render_labels
 from mini_kitti.sensors.view import View
 from mini_kitti.writer.sequence_writer import SequenceWriter
 
@@ -75,6 +75,7 @@ def test_lidar_points_hit_pixels_of_their_class(
 ) -> None:
     poses = writer.poses(np.arange(3))
     for frame in (0, 2):
+        writer.scene.move_to(0.1 * frame)
         labels, depth = render_labels(writer.scene, View(writer.rig, "P2", poses[frame]))
         points, point_labels = read_scan(root, frame)
         pixels, point_depth = project(to_camera0(points, calibration), calibration["P2"])
@@ -87,6 +88,7 @@ def test_lidar_points_hit_pixels_of_their_class(
 
 
 def test_left_depth_predicts_right_pixels(root: Path, writer: SequenceWriter) -> None:
+    writer.scene.move_to(0.0)
     pose = writer.poses(np.arange(1))[0]
     left_view = View(writer.rig, "P2", pose)
     labels, depth = render_labels(writer.scene, left_view)
@@ -149,10 +151,61 @@ def test_voxels_agree_with_scans(root: Path) -> None:
 
     assert (mask("bin") == expected).all()
     label = np.fromfile(root / "sequences/08/voxels/000002.label", "<u2").reshape(256, 256, 32)
-    assert set(np.unique(label)) <= {0, *map(int, RawLabel)}
+    assert set(np.unique(label)) <= {0, *map(int, RawLabel), *map(int, MovingLabel)}
     # Future scans fill what the current one does not see, up to the far end of the grid.
     assert (label > 0).sum() > 5 * expected.sum()
     road = np.isin(label, (RawLabel.ROAD, RawLabel.LANE_MARKING)).any(axis=2)
     assert road[:100].any(axis=1).mean() > 0.95
     assert road[200:].any()
     assert not (label > 0)[mask("invalid")].any()
+
+
+def test_both_cameras_see_what_moves_at_the_same_moment(root: Path, writer: SequenceWriter) -> None:
+    frame, streams = 2, {"image_2": ("P2", 10), "image_3": ("P3", 11)}
+    pose = writer.poses(np.array([frame]))[0]
+    for folder, (camera, stream) in streams.items():
+        stored = cv2.imread(str(root / f"sequences/08/{folder}/{frame:06d}.png"))[..., ::-1]
+        for time, equal in ((0.2, True), (0.1, False)):
+            writer.scene.move_to(time)
+            rng = np.random.default_rng([3, 8, stream, frame])
+            light = writer.light.with_moving(writer.scene)
+            image = render_image(writer.scene, light, View(writer.rig, camera, pose), rng)
+            assert (image == stored).all() == equal
+
+
+def test_lidar_finds_movers_where_their_path_is(root: Path, writer: SequenceWriter) -> None:
+    """Points with the id of a moving car lie within a car's length of one, at each frame's time."""
+    cars = [mover for mover in writer.scene.movers if mover.label == MovingLabel.CAR]
+    poses = writer.poses(np.arange(3))
+    for frame in range(3):
+        points, labels = read_scan(root, frame)
+        assert (labels >= 252).sum() > 20
+        world_from_lidar = poses[frame] @ writer.rig.camera_from_lidar
+        world = points[:, :3] @ world_from_lidar[:3, :3].T + world_from_lidar[:3, 3]
+        where = np.array([writer.scene.road.world(*car.path.at(0.1 * frame)) for car in cars])
+        found = world[labels == MovingLabel.CAR]
+        distance = np.linalg.norm(found[:, None] - where, axis=2)
+        assert distance.min(axis=1).max() < 3.2
+        # The nearest one moves on: without its motion in two frames its points would not fit.
+        nearest = distance.min(axis=0).argmin()
+        assert cars[nearest].speed * 0.2 > 1.4
+
+
+def test_what_moves_leaves_a_trace_in_the_voxels(root: Path, writer: SequenceWriter) -> None:
+    folder = root / "sequences/08/voxels"
+    label = np.fromfile(folder / "000000.label", "<u2").reshape(256, 256, 32)
+    trace = (label == MovingLabel.CAR).any(axis=(1, 2))
+    # A car is at most 5.2 m long, or 26 voxels; the way of the car ahead is longer.
+    assert trace.sum() > 2 * 26
+
+
+def test_shadows_go_with_what_casts_them(writer: SequenceWriter) -> None:
+    lights = []
+    for time in (0.0, 1.0):
+        writer.scene.move_to(time)
+        lights.append(writer.light.with_moving(writer.scene).heights)
+    assert all((light >= writer.light.heights).all() for light in lights)
+    covered = [light > writer.light.heights for light in lights]
+    # Each mover covers at least 0.1 m2; some metres away a second later.
+    assert min(mask.sum() for mask in covered) * 0.12**2 > 0.1 * len(writer.scene.movers)
+    assert (covered[0] & covered[1]).sum() < 0.9 * covered[0].sum()
