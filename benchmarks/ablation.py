@@ -153,7 +153,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         type=int,
         default=(600, 200),
         metavar="N",
-        help="steps of the first and the second stage (default: 600 200)",
+        help="steps of the two stages; no second one scores the start (default: 600 200)",
     )
     parser.add_argument("--batch-size", type=int, default=1, help="samples of a step (default: 1)")
     parser.add_argument("--data", help="root of the streets (default: the config's)")
@@ -190,10 +190,12 @@ def run_one(name: str, seed: int, args: argparse.Namespace) -> str:
     if (folder / "depth.json").is_file():
         return ""
     start = SHIPPED_CHECKPOINT if row.start == SHIPPED else final_checkpoint(args, row.start)
-    problem = _train(2, f"{name}/seed_{seed}", row, seed, args, start)
-    if problem:
-        return problem
-    what = [row.config, str(folder / f"iter_{args.steps[1]}.pth")]
+    if args.steps[1] > 0:
+        problem = _train(2, f"{name}/seed_{seed}", row, seed, args, start)
+        if problem:
+            return problem
+        start = folder / f"iter_{args.steps[1]}.pth"
+    what = [row.config, str(start)]
     options = [*_streets(args), *row.options]
     options = ["--cfg-options", *options] if options else []
     test = ["tools/test.py", *what, "--work-dir", str(folder)]

@@ -179,3 +179,11 @@ def test_scores_are_of_the_network_that_was_trained(ablation, tmp_path, recorded
         == depth[2]
         == str(ablation.stage_folder(_args(tmp_path), 2) / "no_affinity/seed_0/iter_3.pth")
     )
+
+
+def test_without_steps_the_start_is_scored(ablation, tmp_path, recorded):
+    commands, _ = recorded
+    args = _args(tmp_path, steps=(0, 0))
+    assert ablation.run_one("points", 0, args) == ""
+    assert [command[0] for command in commands] == ["tools/test.py", "benchmarks/depth_error.py"]
+    assert all(str(ablation.SHIPPED_CHECKPOINT) in command for command in commands)

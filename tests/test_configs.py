@@ -13,7 +13,13 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import (
+    DATASETS,
+    MODELS,
+    OPTIMIZERS,
+    PARAM_SCHEDULERS,
+    init_default_scope,
+)
 
 from htcl.config import load_config
 from htcl.models.interfaces import required_inputs
@@ -310,6 +316,34 @@ def test_nothing_to_learn_from(case, kitti_tree):
         inputs["point_uvd"] = inputs["point_uvd"][:, :0]
     _, logged = train_step(cfg, batch)
     assert all(torch.isfinite(value) for value in logged.values())
+
+
+def rates(cfg, steps_per_epoch: int) -> np.ndarray:
+    """Learning rate of every step of a training."""
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = OPTIMIZERS.build({**cfg.optim_wrapper.optimizer, "params": [weight]})
+    (settings,) = cfg.param_scheduler
+    build = PARAM_SCHEDULERS.get(settings.type).build_iter_from_epoch
+    options = {k: v for k, v in settings.items() if k not in ("type", "convert_to_iter_based")}
+    schedule = build(optimizer, epoch_length=steps_per_epoch, **options)
+    found = []
+    for _ in range(steps_per_epoch * cfg.max_epochs):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return np.array(found)
+
+
+def test_one_cycle_goes_by_samples():
+    """Half the steps a pass, as twice the batch has: the same rate after as many samples."""
+    cfg = load("semantickitti/htcl_points")
+    few, many = rates(cfg, 40), rates(cfg, 80)
+    assert many.max() == pytest.approx(3e-4, rel=1e-3)
+    # A twentieth of the way up, then down to nothing.
+    assert np.argmax(many) / len(many) == pytest.approx(0.05, abs=0.002)
+    assert many[0] == pytest.approx(3e-4 / 25)
+    assert many[-1] < 1e-7
+    np.testing.assert_allclose(few[10:-10], many[20:-20:2], rtol=0.05, atol=1e-6)
 
 
 def test_full_size_starts_from_pretrained_backbone():

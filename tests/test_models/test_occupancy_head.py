@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.models.heads import OccupancyHead
@@ -42,6 +43,27 @@ class TestSubvoxels:
     def test_errors(self):
         with pytest.raises(ValueError, match=r"subvoxels=\(2, 0, 1\)"):
             _head(subvoxels=(2, 0, 1))
+
+
+@pytest.mark.parametrize("subvoxels", [(1, 1, 1), (2, 2, 1), (2, 1, 4)])
+@pytest.mark.parametrize(("start", "stride"), [((0, 0, 0), 2), ((2, 0, 1), 3)])
+def test_at_some_voxels_is_all_of_them_and_then_some(operators, subvoxels, start, stride):
+    """Numbers and gradients, where the labels are as fine as the parts and where they are finer."""
+    size = (16, 10, 8)
+    some = (..., *(slice(first, None, stride) for first in start))
+    results = []
+    for strided in (False, True):
+        head, voxel = _head(subvoxels=subvoxels), _voxel().requires_grad_()
+        if strided:
+            logits = head(voxel, size, start, stride)
+        else:
+            logits = F.interpolate(head(voxel), size, mode="trilinear", align_corners=False)[some]
+        weights = torch.arange(logits.numel()).view(logits.shape) % 7
+        (logits * weights).sum().backward()
+        gradients = [voxel.grad, *(p.grad for p in head.parameters())]
+        results.append([logits.detach(), *gradients])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_as_many_classes_as_the_specification_has():

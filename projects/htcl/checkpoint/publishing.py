@@ -24,6 +24,10 @@ _SCORES = {
     "12.8m/mIoU": "mIoU within 12.8 m",
     "25.6m/IoU": "completion IoU within 25.6 m",
     "25.6m/mIoU": "mIoU within 25.6 m",
+    "in_view/IoU": "completion IoU in view",
+    "in_view/mIoU": "mIoU in view",
+    "out_of_view/IoU": "completion IoU out of view",
+    "out_of_view/mIoU": "mIoU out of view",
 }
 
 

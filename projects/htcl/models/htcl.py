@@ -248,7 +248,7 @@ class HTCL(Base3DSegmentor):
         """Logits of voxels (B, C, X, Y, Z) at labels (B, X', Y', Z'), each or each n-th of them."""
         size, stride, start = target.shape[1:], self.label_stride, self._draw_start()
         target = target[(slice(None), *(slice(first, None, stride) for first in start))]
-        logits = trilinear_resample(self.head(voxel), size, start, stride)
+        logits = self.head(voxel, size, start, stride)
         return VoxelPrediction(logits, target, self.specification.ignore_index)
 
     def _draw_start(self) -> list[int]:
@@ -296,7 +296,7 @@ class HTCL(Base3DSegmentor):
         return self._forward(batch_inputs)
 
     def _logits(self, features: SceneFeatures) -> Tensor:
-        return trilinear_resample(self.head(features.voxel), self.specification.grid.shape)
+        return self.head(features.voxel, self.specification.grid.shape)
 
     def _losses(self, on: str) -> list[Loss]:
         """The losses on voxels, points, boundaries or depth that count."""

@@ -275,8 +275,14 @@ class VoxelEncoder(Protocol):
 class Head(Protocol):
     """Classes of voxels."""
 
-    def __call__(self, voxel: Tensor) -> Tensor:
-        """Maps (B, C, X, Y, Z) to logits (B, K, X', Y', Z')."""
+    def __call__(
+        self, voxel: Tensor, size: Sequence[int], start: Sequence[int], stride: int
+    ) -> Tensor:
+        """Maps (B, C, X, Y, Z) to logits (B, K, x, y, z).
+
+        They are those of the voxels ``start::stride`` of a grid (X', Y', Z') of that size over the
+        same box; ``start`` and ``stride`` may be left out for all of them.
+        """
 
 
 class Part(Protocol):

@@ -3,7 +3,7 @@
 from htcl.ops.cost_volume import VolumeSampling, plane_cost_volume
 from htcl.ops.device import gpu_operators, suits_gpu
 from htcl.ops.plane_sweep import Behind, released_intrinsics, sweep_grid, sweep_projection, warp
-from htcl.ops.resample import trilinear_resample
+from htcl.ops.resample import interpolation_matrix, trilinear_resample
 from htcl.ops.splat import SplatIndex, build_splat_index, lift_splat, pool_cells
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "VolumeSampling",
     "build_splat_index",
     "gpu_operators",
+    "interpolation_matrix",
     "lift_splat",
     "plane_cost_volume",
     "pool_cells",

@@ -29,15 +29,18 @@ def trilinear_resample(
         return volume[..., x, y, z]
     with torch.autocast(volume.device.type, enabled=False):
         along_x, along_y, along_z = (
-            _weights(count, new, first, stride, volume)
+            interpolation_matrix(count, new, first, stride, volume)
             for count, new, first in zip(volume.shape[2:], size, start, strict=True)
         )
         planes = along_y @ (volume @ along_z.T)
         return (along_x @ planes.flatten(3)).unflatten(3, planes.shape[-2:])
 
 
-def _weights(count: int, size: int, start: int, stride: int, like: Tensor) -> Tensor:
-    """Matrix (made voxels, count) of an axis's interpolation weights."""
-    identity = torch.eye(count, dtype=like.dtype, device=like.device)[None]
+def interpolation_matrix(count: int, size: int, start: int, stride: int, like: Tensor) -> Tensor:
+    """Weights (made voxels, count) float32 of linear interpolation from ``count`` to ``size``.
+
+    The made voxels are ``start::stride`` of the new ones; the device is that of ``like``.
+    """
+    identity = torch.eye(count, device=like.device)[None]
     weights = F.interpolate(identity, size=size, mode="linear", align_corners=False)[0]
     return weights[:, start::stride].T.contiguous()
