@@ -102,7 +102,8 @@ def test_config_keys_of_the_documentation_exist():
     from htcl.config_keys import check_new_key, find
 
     folder = ROOT / "projects/configs/occupancy/semantickitti"
-    cfgs = [load_config(folder / f"{name}.py") for name in ("htcl_egopose", "temporal_baseline")]
+    names = ("htcl_egopose", "htcl_points", "temporal_baseline")
+    cfgs = [load_config(folder / f"{name}.py") for name in names]
     text = "".join(
         (ROOT / f"docs/{name}.md").read_text()
         for name in ("configs", "differences_from_release", "train_and_eval")
@@ -111,7 +112,9 @@ def test_config_keys_of_the_documentation_exist():
     facts = set(re.findall(r"^\| `(\w+)`", (ROOT / "docs/configs.md").read_text(), re.M))
     assert len(keys) > 20
     for key in sorted(keys):
-        for cfg in cfgs:
-            if find(cfg, key.rpartition(".")[0])[0] is not None:
-                check_new_key(cfg, key)
+        parents = [find(cfg, key.rpartition(".")[0]) for cfg in cfgs]
+        having = [cfg for cfg, (part, left) in zip(cfgs, parents, strict=True) if part and not left]
+        assert having, key
+        for cfg in having:
+            check_new_key(cfg, key)
     assert facts <= set(cfgs[0]), facts - set(cfgs[0])

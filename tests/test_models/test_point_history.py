@@ -235,6 +235,21 @@ def test_what_is_missing_is_said():
         scene(PointHistory(BINS))
 
 
+def test_another_view_transformer_lifts_distributions_alone():
+    class Plain:
+        """LiftSplat without points."""
+
+        def __init__(self, lift):
+            self.index, self.splat = lift.index, lift.splat
+
+    scene = Scene()
+    expected = scene(PointHistory(BINS, depth="distribution")).lifted
+    scene.lift = Plain(scene.lift)
+    assert torch.equal(scene(PointHistory(BINS, depth="distribution")).lifted, expected)
+    with pytest.raises(InvalidValueError, match="Plain cannot lift points"):
+        scene(PointHistory(BINS))
+
+
 class TestInTheNetwork:
     @pytest.fixture(scope="class")
     def cfg(self, load_tiny_config):

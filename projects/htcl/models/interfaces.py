@@ -228,6 +228,14 @@ class ViewTransformer(Protocol):
     def pool(self, volume: Tensor, index: Any) -> Tensor:
         """Sums frustum features (M, C, D, h, w) in voxels (B, C, X, Y, Z)."""
 
+    def best_depth(self, depth_prob: Tensor) -> Tensor:
+        """Depth of the most probable bin (M, h, w), metres."""
+
+
+@runtime_checkable
+class PointLifter(Protocol):
+    """A view transformer that also takes points, as :class:`~htcl.models.temporal.PointHistory`."""
+
     def lift_points(
         self, depth: Tensor, weight: Tensor, context: Tensor, cameras: Camera
     ) -> Tensor:
@@ -235,9 +243,6 @@ class ViewTransformer(Protocol):
 
         Each cell is at one depth (M, h, w), metres, in front of cameras (B, N).
         """
-
-    def best_depth(self, depth_prob: Tensor) -> Tensor:
-        """Depth of the most probable bin (M, h, w), metres."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-# htcl_plus.py with the history as points too, and the training that the field has found better since:
+# htcl_plus.py with the history as points too, and a training that the field has found better since:
 # nearer history frames, one cycle of the learning rate, jittered colours.
 _base_ = [
     "../../../../configs/_base_/datasets/semantickitti.py",

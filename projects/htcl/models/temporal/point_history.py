@@ -25,6 +25,7 @@ from htcl.models.interfaces import (
     DepthEstimate,
     HistoryFeatures,
     HistoryInputs,
+    PointLifter,
     Present,
     check_history,
 )
@@ -128,9 +129,14 @@ class PointHistory(BaseModule):
                 prob = torch.stack([frame["prob"] for frame in past], dim=1).flatten(0, 1)
                 index = transformer.index(rig, present.map_size)
                 lifted = transformer.splat(prob * weight[:, None], context, index)
-            else:
+            elif isinstance(transformer, PointLifter):
                 depth = torch.stack([frame["depth"] for frame in past], dim=1).flatten(0, 1)
                 lifted = transformer.lift_points(depth, weight, context, rig)
+            else:
+                raise InvalidValueError(
+                    f"model.point_history: {type(transformer).__name__} cannot lift points, it has "
+                    "no lift_points: use a LiftSplat, or depth='distribution'"
+                )
         return HistoryFeatures(lifted=lifted, trust=trust)
 
     def _see(
