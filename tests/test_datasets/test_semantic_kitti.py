@@ -313,6 +313,24 @@ def test_ready_labels_come_first(writable_kitti_tree: Path):
         dataset[0]
 
 
+def test_ready_labels_may_be_compressed(writable_kitti_tree: Path):
+    path = writable_kitti_tree / "labels/00/000000_1_1.npz"
+    path.parent.mkdir(parents=True)
+    np.savez_compressed(path, labels=np.full((256, 256, 32), 7, dtype=np.uint8))
+    for kind in ("label", "invalid"):
+        (writable_kitti_tree / f"sequences/00/voxels/000000.{kind}").unlink()
+    dataset = build(writable_kitti_tree)
+    assert (labels_of(dataset[0]) == 7).all()
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:-30], whole[:200] + bytes(200) + whole[400:]):
+        path.write_bytes(damaged)
+        with pytest.raises(InvalidValueError, match=r"000000_1_1\.npz: not a readable \.npz file"):
+            dataset[0]
+    np.savez_compressed(path, other=np.zeros(1))
+    with pytest.raises(InvalidValueError, match="no item named 'labels.npy'"):
+        dataset[0]
+
+
 def test_a_bad_file_in_a_loaders_process_is_told_in_one_line(writable_kitti_tree: Path, capsys):
     path = writable_kitti_tree / "labels/00/000000_1_1.npy"
     path.parent.mkdir(parents=True)

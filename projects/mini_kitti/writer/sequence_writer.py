@@ -236,7 +236,7 @@ class SequenceWriter:
 
     def _write_ready(self, frame: int, result: VoxelizedFrame) -> None:
         labels = make_training_label(result.label, result.invalid, SEMANTICKITTI)
-        np.save(self._path(_READY, frame, "npy", "_1_1"), labels)
+        np.savez_compressed(self._path(_READY, frame, "npz", "_1_1"), labels=labels)
 
     def _write_text(self, poses: np.ndarray) -> None:
         rows = {**self.rig.projections, "Tr": self.rig.camera_from_lidar[:3]}

@@ -136,7 +136,7 @@ def test_lean_street_has_the_same_training_labels_and_scans(small: Path, tmp_pat
     assert {path.name for path in (folder / "velodyne").iterdir()} == {"000000.bin", "000002.bin"}
     assert len(list((folder / "image_2").iterdir())) == 3
     ready = {path.name for path in (tmp_path / "labels/101").iterdir()}
-    assert ready == {"000000_1_1.npy", "000002_1_1.npy", "SYNTHETIC.json"}
+    assert ready == {"000000_1_1.npz", "000002_1_1.npz", "SYNTHETIC.json"}
     (tmp_path / "full").mkdir()
     make_mini_kitti(tmp_path / "full", replace(lean, lean=False), ["101"])
     sample = {"split": "train", "sequences": ["101"], "labels": True}

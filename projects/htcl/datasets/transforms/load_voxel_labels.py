@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
+import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
@@ -21,8 +24,9 @@ class LoadVoxelLabels(Step):
 
     Labels are stored on the grid ``specification.stored_grid``, ready ones at coarser scales too.
     They are cut and pooled to ``specification.grid``; a ready file of that grid is taken as it is
-    if it has the specification's classes (merged classes have other majorities). Does nothing
-    unless ``with_labels`` of the sample is set.
+    if it has the specification's classes (merged classes have other majorities). In the place of a
+    ready ``.npy`` there may be a compressed ``.npz`` with the array ``labels``, a twentieth of its
+    size. Does nothing unless ``with_labels`` of the sample is set.
 
     Required Keys: specification; labels with the paths ``ready`` (by scale) and, in their place,
     ``raw`` and ``invalid``.
@@ -77,19 +81,26 @@ def _ready_files(results: dict[str, Any]) -> list[tuple[str, str]]:
     whole = all(edge * n == m for n, m in zip(specification.grid.shape, stored.shape, strict=True))
     same_classes = specification.stored_ids == specification.raw_ids
     paths: dict[str, str] = results["labels"].get("ready", {})
-    return [
+    usable = [
         (paths[scale], scale)
         for scale, factor in sorted(SCALES.items(), reverse=True)
         if scale in paths and (factor == 1 or (factor == edge and whole and same_classes))
     ]
+    packed = [(os.path.splitext(path)[0] + ".npz", scale) for path, scale in usable]
+    return [file for pair in zip(packed, usable, strict=True) for file in pair]
 
 
 def _read_ready(path: str, scale: str, specification: DatasetSpecification) -> np.ndarray:
     try:
-        labels = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        file: Any = path
+        if path.endswith(".npz"):
+            # Read as a whole, which compares the check sum; numpy alone may miss the end.
+            with zipfile.ZipFile(path) as archive:
+                file = io.BytesIO(archive.read("labels.npy"))
+        labels = np.load(file, allow_pickle=False)
+    except (ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise InvalidValueError(
-            f"{path}: not a readable .npy file ({error}); make it anew"
+            f"{path}: not a readable {path[-4:]} file ({error}); make it anew"
         ) from error
     shape = tuple(size // SCALES[scale] for size in specification.stored_grid.shape)
     if labels.shape != shape or labels.dtype != np.uint8:
