@@ -93,7 +93,7 @@ def run(network, fixture, request):
         network.temporal.volume.register_forward_hook(keep("warp")),
         network.temporal.voxel_hourglass.register_forward_hook(keep("tv")),
         network.temporal_fusion.register_forward_hook(keep("neck")),
-        network.head.register_forward_hook(keep("logits")),
+        network.head.classifier.register_forward_hook(keep("logits")),
         network.voxel_encoder.register_forward_pre_hook(keep_input),
     ]
     inputs, samples = make_batch(network, fixture)
@@ -174,7 +174,7 @@ def test_classes(network, run, fixture):
 def test_folded_network(network, fixture, assert_parity):
     """Predictions run without batch norms."""
     folded, seen = fold_batch_norms(copy.deepcopy(network)), []
-    folded.head.register_forward_hook(lambda module, args, output: seen.append(output))
+    folded.head.classifier.register_forward_hook(lambda module, args, output: seen.append(output))
     inputs, _ = make_batch(folded, fixture)
     with torch.no_grad():
         folded(inputs, mode="tensor")
