@@ -115,10 +115,10 @@ ROWS = {
     "points_far": _points(
         "points as heavy far away as near", "model.point_history.far_weight=none"
     ),
-    # The matching keeps its frames, as far as there are so many.
+    # The matching keeps its three frames.
     "points_dense": _points("denser present", "model.view_transformer.density=2"),
-    "points_1": _points("points of one frame", "num_history=1"),
-    "points_2": _points("points of two frames", "num_history=2"),
+    "points_1": _points("points of one frame", "model.point_history.num_history=1"),
+    "points_2": _points("points of two frames", "model.point_history.num_history=2"),
     "points_4": _points("points of four frames", "num_history=4", f"{TEMPORAL}.num_history=3"),
     "points_wide": _points("points of three frames, three frames apart", "history_stride=3"),
     "points_8": _points("points of eight frames", "num_history=8", f"{TEMPORAL}.num_history=3"),
