@@ -157,10 +157,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--batch-size", type=int, default=1, help="samples of a step (default: 1)")
     parser.add_argument("--data", help="root of the streets (default: the config's)")
-    for split in ("train", "val"):
-        parser.add_argument(
-            f"--{split}-sequences", nargs="+", default=(), help="streets (default: the config's)"
-        )
+    words = "streets (default: the config's)"
+    parser.add_argument("--train-sequences", nargs="+", default=(), help=words)
+    parser.add_argument("--val-sequences", nargs="+", default=(), help=words)
     parser.add_argument("--lr", type=float, help="learning rate (default: the config's)")
     parser.add_argument("--amp", action="store_true", help="train in bfloat16, for CPUs with AMX")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default: 2)")
