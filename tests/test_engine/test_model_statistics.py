@@ -9,6 +9,7 @@ from htcl.config import load_config
 from htcl.engine.model_statistics import measure
 from htcl.engine.synthetic_input import set_input_size, synthetic_inputs
 from htcl.errors import InvalidValueError
+from htcl.geometry import DepthBins
 
 
 @pytest.fixture
@@ -90,8 +91,10 @@ def test_inputs_follow_the_model():
 
 def test_inputs_of_a_rig_with_history():
     class Model:
-        required_inputs = frozenset({"images", "right", "history", "current_from_history"})
-        temporal = SimpleNamespace(num_history=2)
+        required_inputs = frozenset(
+            {"images", "right", "history", "history_right", "current_from_history"}
+        )
+        num_history = 2
 
     inputs = synthetic_inputs(Model(), (64, 160), batch=3, num_cameras=2)
     shapes = {key: tuple(value.shape) for key, value in inputs.items()}
@@ -102,6 +105,7 @@ def test_inputs_of_a_rig_with_history():
         "right": (*rig, *image),
         "focal_baseline": rig,
         "history": (3, 2, 2, *image),
+        "history_right": (3, 2, 2, *image),
         "current": (*rig, *image),
         "history_cameras": rig,
         "current_from_history": (3, 2, 2, 4, 4),
@@ -110,6 +114,18 @@ def test_inputs_of_a_rig_with_history():
     torch.testing.assert_close(
         inputs["current_from_history"][0, :, :, 2, 3], torch.tensor([[-1.0] * 2, [-0.5] * 2])
     )
+
+
+def test_inputs_with_external_depth():
+    class Model:
+        required_inputs = frozenset({"images", "depth_prior", "history_depth_prior"})
+        num_history = 2
+        stereo = SimpleNamespace(depth_bins=DepthBins(2.0, 10.0, 1.0))
+
+    inputs = synthetic_inputs(Model(), (64, 160), num_cameras=2)
+    assert inputs["depth_prior"].shape == (1, 2, 8, 8, 20)
+    assert inputs["history_depth_prior"].shape == (1, 2, 2, 8, 8, 20)
+    torch.testing.assert_close(inputs["depth_prior"].sum(dim=2), torch.ones(1, 2, 8, 20))
 
 
 @pytest.mark.gpu

@@ -35,6 +35,7 @@ def test_released_names_in_the_log():
         "voxel_lovasz": "voxels",
         "point_ce": "points",
         "point_lovasz": "points",
+        "boundary": "boundaries",
         "depth": "depth",
     }
 

@@ -47,7 +47,7 @@ class BoundaryDistance(Loss):
         empty_class: int,
         ignore_index: int,
         reach: float = 16.0,
-        weight: float = 0.1,
+        weight: float = 1.0,
         name: str | None = None,
     ) -> None:
         super().__init__(weight, name)
