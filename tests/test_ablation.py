@@ -80,7 +80,9 @@ def test_row_builds(ablation, repo_root, name):
 def test_released_row_is_released_in_the_temporal_branch_alone(ablation, repo_root):
     """What temporal_baseline.py says of the history, all else as in the right row."""
     released, right = (_config(ablation, repo_root, name) for name in ("released", "right"))
-    baseline = load_config((repo_root / ablation.CONFIG).with_name("temporal_baseline.py"))
+    baseline = load_config(
+        (repo_root / ablation.ROWS["right"].config).with_name("temporal_baseline.py")
+    )
     changed = {"pose", "intrinsics", "sweep_range", "behind"}
     # The command line has lists where the config has tuples.
     released.model.temporal.sweep_range = tuple(released.model.temporal.sweep_range)
@@ -188,3 +190,12 @@ def test_without_steps_the_start_is_scored(ablation, tmp_path, recorded):
     assert ablation.run_one("points", 0, args) == ""
     assert [command[0] for command in commands] == ["tools/test.py", "benchmarks/depth_error.py"]
     assert all(str(ablation.SHIPPED_CHECKPOINT) in command for command in commands)
+
+
+def test_runs_of_other_settings_are_not_mixed(ablation, tmp_path, capsys):
+    command = ["--work-dir", str(tmp_path), "--rows", "mono", "--report"]
+    ablation.main([*command, "--lr", "0.001"])
+    capsys.readouterr()
+    assert ablation.main([*command, "--lr", "0.002"]) == 1
+    error = capsys.readouterr().err
+    assert "'lr': 0.001" in error and "'lr': 0.002" in error and "another --work-dir" in error

@@ -46,13 +46,13 @@ def _past_frames(
             return None
         return torch.cat([named[name][:, place].flatten(0, 1) for place in places])
 
-    now, images, right = present_frame(batch), moments("history"), moments("history_right")
+    images, right = moments("history"), moments("history_right")
     assert images is not None  # what every temporal module needs
-    fixed = now.focal_baseline
+    fixed = batch.get("focal_baseline")
     return FrameInputs(
         images=normalise(images),
         camera=batch["history_cameras"].flatten().repeat(len(places)),
         right=None if right is None else normalise(right),
-        focal_baseline=None if fixed is None else torch.cat([fixed] * len(places)),
+        focal_baseline=None if fixed is None else torch.cat([fixed.flatten()] * len(places)),
         depth_prior=moments("history_depth_prior"),
     )

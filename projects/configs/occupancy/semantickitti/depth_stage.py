@@ -1,14 +1,9 @@
 # Trains the depth of htcl_points.py alone, on lidar; its checkpoint is --load-from of the others.
-_base_ = ["./htcl_points.py"]
+_base_ = ["./htcl_points.py", "../../../../configs/_base_/models/depth_stage.py"]
 
 num_history = 0
 max_epochs = 5
-model = dict(
-    temporal=None,
-    temporal_fusion=None,
-    point_history=None,
-    losses=[dict(type="DepthSupervision", first_edge="${depth_first_edge}")],
-)
+model = _base_.depth_stage
 # Nothing that it trains is scored by voxels: see benchmarks/depth_error.py.
 train_cfg = dict(val_begin=1000)
 # Voxel parts wait for the next stage.

@@ -25,8 +25,8 @@ class LoadVoxelLabels(Step):
     Labels are stored on the grid ``specification.stored_grid``, ready ones at coarser scales too.
     They are cut and pooled to ``specification.grid``; a ready file of that grid is taken as it is
     if it has the specification's classes (merged classes have other majorities). In the place of a
-    ready ``.npy`` there may be a compressed ``.npz`` with the array ``labels``, a twentieth of its
-    size. Does nothing unless ``with_labels`` of the sample is set.
+    ready ``.npy`` there may be a compressed ``.npz`` with the array ``labels``, much smaller on
+    disk. Does nothing unless ``with_labels`` of the sample is set.
 
     Required Keys: specification; labels with the paths ``ready`` (by scale) and, in their place,
     ``raw`` and ``invalid``.
