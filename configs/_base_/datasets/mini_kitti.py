@@ -12,5 +12,5 @@ input_size = (96, 320)
 num_history = 3
 history_stride = 1
 
-batch_size = 1
+batch_size = 4
 num_workers = 1

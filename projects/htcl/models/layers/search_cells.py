@@ -8,6 +8,7 @@ Shape letters: B batch, C channel, D plane, h w map; maps are (B, C, h, w) or (B
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -55,6 +56,18 @@ def resize(x: Tensor, size: tuple[int, ...]) -> Tensor:
     return F.interpolate(x, size=size, mode=mode, align_corners=True)
 
 
+def project_resized(projection: ConvModule, x: Tensor, size: tuple[int, ...]) -> Tensor:
+    """``projection(resize(x, size))`` of a 1x1 convolution with norm and activation.
+
+    A linear map of the channels and a linear interpolation can be exchanged, and so can a bias,
+    because the weights of an interpolation sum to 1. Where the maps grow, the convolution goes
+    first: it has fewer places to work on, and the interpolation mostly fewer channels.
+    """
+    if math.prod(size) <= math.prod(x.shape[2:]):
+        return projection(resize(x, size))
+    return projection.activate(projection.norm(resize(projection.conv(x), size)))
+
+
 def scaled_length(length: int, scale: float) -> int:
     """Length of an axis after scaling; an odd axis keeps both end samples."""
     return int((length - 1) * scale + 1) if length % 2 else int(length * scale)
@@ -91,10 +104,13 @@ class SearchCell(nn.Module):
 
     def forward(self, prev_prev: Tensor, prev: Tensor) -> Tensor:
         """Returns state 1 and the three nodes, concatenated along C."""
+        size = tuple(prev.shape[2:])
         if self.scale != 1:
-            prev = resize(prev, tuple(scaled_length(n, self.scale) for n in prev.shape[2:]))
-        prev_prev = resize(prev_prev, tuple(prev.shape[2:]))
-        states = [self.project_prev_prev(prev_prev), self.project_prev(prev)]
+            size = tuple(scaled_length(n, self.scale) for n in size)
+        states = [
+            project_resized(self.project_prev_prev, prev_prev, size),
+            project_resized(self.project_prev, prev, size),
+        ]
         for first in range(0, len(self.branches), 2):
             pair = (first, first + 1)
             one, two = (self.branches[n](states[self.graph.sources[n]]) for n in pair)
