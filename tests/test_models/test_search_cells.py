@@ -7,7 +7,9 @@ from htcl.models.fast_layers import fold_batch_norms
 from htcl.models.layers.search_cells import conv_bn_relu, project_resized, resize
 
 
-@pytest.mark.parametrize(("dims", "small", "large"), ((2, (3, 4), (5, 8)), (3, (2, 3, 4), (4, 5, 8))))
+@pytest.mark.parametrize(
+    ("dims", "small", "large"), ((2, (3, 4), (5, 8)), (3, (2, 3, 4), (4, 5, 8)))
+)
 @pytest.mark.parametrize("training", (True, False))
 def test_projection_before_growing(dims, small, large, training):
     """The order of a 1x1 convolution and an interpolation changes nothing, nor does a bias."""
