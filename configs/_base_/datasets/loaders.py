@@ -27,6 +27,8 @@ history_metres = None
 history_max_frames = 50
 # Root of the files of external depth, for networks that want some; None: data_root.
 depth_root = None
+# Folder that keeps loaded samples, for trainings whose data are slower than the network.
+sample_cache = None
 
 # None: all sequences of the split.
 train_sequences = None
@@ -42,6 +44,7 @@ _dataset = dict(
     history_metres="${history_metres}",
     history_max_frames="${history_max_frames}",
     depth_root="${depth_root}",
+    sample_cache="${sample_cache}",
     pipeline="${pipeline}",
 )
 _loader = dict(

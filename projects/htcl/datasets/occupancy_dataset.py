@@ -10,10 +10,11 @@ from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
-from mmengine.dataset import BaseDataset
+from mmengine.dataset import BaseDataset, Compose
 from mmengine.logging import print_log
 
 from htcl.datasets.history_spacing import HistorySpacing
+from htcl.datasets.sample_cache import SampleCache
 from htcl.datasets.sample_info import HISTORY_INPUTS, SampleInfo
 from htcl.datasets.specification import DatasetSpecification, build_specification
 from htcl.errors import InvalidValueError, MissingFileError, listed
@@ -46,7 +47,9 @@ class OccupancyDataset(BaseDataset, ABC):
         augmentations: Steps of a training, before the last one of the pipeline.
         labels: Whether samples have ground truth; None: if the split has.
         check_files: Look for all needed files when the data set is built.
-        pipeline: The steps.
+        sample_cache: Folder where loaded samples are kept, as they are before the augmentations
+            (:class:`~htcl.datasets.sample_cache.SampleCache`); None loads them each time.
+        pipeline: The steps. With a cache, chance belongs in ``augmentations``.
         test_mode: False for training.
         **kwargs: Further arguments of ``mmengine.dataset.BaseDataset``.
 
@@ -72,6 +75,7 @@ class OccupancyDataset(BaseDataset, ABC):
         augmentations: Sequence[Mapping[str, Any]] = (),
         labels: bool | None = None,
         check_files: bool = True,
+        sample_cache: str | None = None,
         pipeline: Sequence[Any] = (),
         test_mode: bool = False,
         **kwargs: Any,
@@ -96,7 +100,12 @@ class OccupancyDataset(BaseDataset, ABC):
             "specification": asdict(self.specification),
         }
         steps = [*pipeline[:-1], *augmentations, *pipeline[-1:]]
+        self._num_loading = len(pipeline[:-1])
+        self.sample_cache: SampleCache | None = None
         super().__init__(metainfo=metainfo, pipeline=steps, test_mode=test_mode, **kwargs)
+        if sample_cache is not None:
+            loading = self.pipeline.transforms[: self._num_loading]
+            self.sample_cache = SampleCache(sample_cache, loading)
 
     @abstractmethod
     def list_sequence(self, sequence: str) -> list[SampleInfo]:
@@ -132,7 +141,12 @@ class OccupancyDataset(BaseDataset, ABC):
 
     def prepare_data(self, idx: int) -> Any:
         """Runs the pipeline on a sample."""
-        return self.pipeline(self._completed(self.get_data_info(idx)))
+        sample = self._completed(self.get_data_info(idx))
+        if self.sample_cache is None:
+            return self.pipeline(sample)
+        loading = Compose(self.pipeline.transforms[: self._num_loading])
+        rest = Compose(self.pipeline.transforms[self._num_loading :])
+        return rest(self.sample_cache.load(sample, loading))
 
     def _completed(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """The info with what the transforms have to know of the data set."""
