@@ -51,7 +51,7 @@ train-mini: setup ## make pretrain/mini_htcl.pth and its card: data, two trainin
 	ImageNet weights of the image backbone, then the whole htcl_plus.py from there, whose steps the table counts."
 
 lock: setup      ## resolve requirements/lock.txt anew
-	@$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --python-version 3.11 --extra dev \
+	@$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --python-version 3.11 --extra dev --extra export \
 	  pyproject.toml requirements/direct.in -o requirements/lock.txt
 
 clean:           ## remove .venv and all outputs (data and checkpoints stay)

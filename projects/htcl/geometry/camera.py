@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from htcl.geometry.pixels import PixelRule, cell_pixels, resize_shift
+from htcl.ops.inverse import affine_inverse
 
 _TENSORS = ("intrinsics", "reference_from_camera", "image_transform", "augmentation")
 
@@ -102,7 +103,7 @@ class Camera:
         Returns network pixels (*S, P, 2) (x, y), meaningless where the depth is not positive, and
         depth (*S, P), metres, both float64.
         """
-        camera_from_reference = _inverse(self.reference_from_camera)
+        camera_from_reference = affine_inverse(self.reference_from_camera)
         matrix = self.intrinsics.double() @ camera_from_reference
         projected = points.double() @ matrix[..., :3, :3].mT + matrix[..., None, :3, 3]
         depth = projected[..., 2]
@@ -148,12 +149,12 @@ class Camera:
         """The affine map (*S, 3, 3), (*S, 3) of (column * depth, row * depth, depth) to space."""
         intrinsics = self.intrinsics.double()
         augmented_from_camera = self.augmented_from_camera
-        camera_from_ray = _inverse(intrinsics[..., :3, :3])
+        camera_from_ray = affine_inverse(intrinsics[..., :3, :3])
         augmented_from_ray = augmented_from_camera[..., :3, :3] @ camera_from_ray
         offset = augmented_from_camera[..., :3, 3] - (
             augmented_from_ray @ intrinsics[..., :3, 3:4]
         ).squeeze(-1)
-        return augmented_from_ray @ _inverse(self.image_transform), offset
+        return augmented_from_ray @ affine_inverse(self.image_transform), offset
 
     def moved(self, current_from_camera: Tensor) -> Camera:
         """The cameras where they stood before a motion.
@@ -186,8 +187,3 @@ class Camera:
     def _map(self, function: Any) -> Camera:
         changed: Any = {name: function(getattr(self, name)) for name in _TENSORS}
         return replace(self, **changed, fingerprint=None)
-
-
-def _inverse(matrix: Tensor) -> Tensor:
-    """In float64; unlike ``inv`` it does not wait for a GPU to report a singular matrix."""
-    return torch.linalg.inv_ex(matrix.double()).inverse

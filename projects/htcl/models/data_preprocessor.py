@@ -63,13 +63,19 @@ class OccupancyDataPreprocessor(BaseDataPreprocessor):
                 batch[key] = cameras.to(self.device, self._non_blocking)
             else:
                 batch[key] = _stack(key, values)
+        batch = self.complete(batch)
+        return {"inputs": batch, "data_samples": self.cast_data(data.get("data_samples"))}
+
+    def complete(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Adds to stacked inputs what follows from the others, and normalises network images."""
+        batch = dict(batch)
         if "history" in batch:
             batch.setdefault("current", batch["images"])
             batch.setdefault("history_cameras", batch["cameras"])
         for key in NORMALISED_KEYS:
             if key in batch:
                 batch[key] = self.normalise(batch[key])
-        return {"inputs": batch, "data_samples": self.cast_data(data.get("data_samples"))}
+        return batch
 
     def normalise(self, images: Tensor) -> Tensor:
         """Grey values (..., 3, H, W) as the network sees images."""

@@ -266,7 +266,7 @@ class HTCL(Base3DSegmentor):
         """
         features = self.extract_feat(batch_inputs)
         # On a CPU max finds the class several times faster than argmax.
-        best = self._logits(features).max(dim=1)
+        best = self.logits(features).max(dim=1)
         semantics = best.indices.to(torch.uint8)
         finite = best.values.isfinite().flatten(1).all(dim=1)
         cameras = batch_inputs["cameras"].shape
@@ -289,13 +289,14 @@ class HTCL(Base3DSegmentor):
 
     def _forward(self, batch_inputs: Batch, batch_data_samples: Any = None) -> Tensor:
         """Logits (B, K, X, Y, Z) at the output grid, without post-processing."""
-        return self._logits(self.extract_feat(batch_inputs))
+        return self.logits(self.extract_feat(batch_inputs))
 
     def encode_decode(self, batch_inputs: Batch, batch_data_samples: Any = None) -> Tensor:
         """Same as the plain forward pass; part of mmdet3d's segmentor interface."""
         return self._forward(batch_inputs)
 
-    def _logits(self, features: SceneFeatures) -> Tensor:
+    def logits(self, features: SceneFeatures) -> Tensor:
+        """Logits (B, K, X, Y, Z) at the output grid."""
         return self.head(features.voxel, self.specification.grid.shape)
 
     def _losses(self, on: str) -> list[Loss]:

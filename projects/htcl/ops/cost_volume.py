@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from htcl.ops.device import suits_gpu
+from htcl.ops.device import standard_only, suits_gpu
 
 VolumeSampling = Literal["exact", "released"]
 
@@ -89,7 +89,7 @@ class _PlaneVolume(torch.autograd.Function):
     def forward(
         ctx: Any, left: Tensor, right: Tensor, disparity: Tensor, num_disparities: int
     ) -> Tensor:
-        shifts = _Gathers if suits_gpu(left) else _Slices
+        shifts = _Gathers if suits_gpu(left) or standard_only() else _Slices
         ctx.shifts = shifts(disparity, num_disparities, left.shape[3])
         return ctx.shifts.volume(left, right)
 

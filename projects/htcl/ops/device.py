@@ -1,4 +1,4 @@
-"""Which of two ways to compute an operator suits a device."""
+"""Which of several ways to compute an operator suits a device or an exported program."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ class _Choice:
     """Not a ContextVar, at which torch.compile would end its graph."""
 
     gpu_everywhere = False
+    standard_alone = False
 
 
 def suits_gpu(tensor: Tensor) -> bool:
@@ -28,3 +29,19 @@ def gpu_operators() -> Iterator[None]:
         yield
     finally:
         _Choice.gpu_everywhere = before
+
+
+def standard_only() -> bool:
+    """Whether operators have to be made of those that every runtime knows, ONNX's."""
+    return _Choice.standard_alone
+
+
+@contextmanager
+def standard_operators() -> Iterator[None]:
+    """Operators take a form made of standard ones, without sizes from values: for an export."""
+    before = _Choice.standard_alone
+    _Choice.standard_alone = True
+    try:
+        yield
+    finally:
+        _Choice.standard_alone = before

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from htcl.ops.inverse import affine_inverse
+
 Behind = Literal["discard", "released"]
 
 
@@ -46,8 +48,7 @@ def sweep_projection(
             fourth column (the offset of the left colour camera from camera 0) out of the way back
             from the cell to the point, though not out of the projection.
     """
-    # Unlike `inv`, this does not wait for a GPU to report a singular matrix.
-    inverse = torch.linalg.inv_ex(intrinsics).inverse
+    inverse = affine_inverse(intrinsics)
     if not unproject_offset:
         inverse[:, :3, 3] = 0
     # In double precision: the released intrinsics cancel to few float32 digits.

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from htcl.ops.device import suits_gpu
+from htcl.ops.device import standard_only, suits_gpu
 
 # Channels that one pass of `pool_cells` copies to channels-last; bounds its scratch memory.
 POOL_CHANNELS = 16
@@ -71,8 +71,11 @@ def build_splat_index(voxel_of_cell: Tensor, grid_shape: tuple[int, int, int]) -
 
     Their C-order voxel numbers are ``voxel_of_cell`` (B, N, D, h, w) int64, negative = dropped. On
     a GPU the dropped ones stay, to be summed where nobody looks: their number would have to be
-    waited for.
+    waited for. Standard operators alone need no order: the index is the voxel of each cell.
     """
+    if standard_only():
+        none = voxel_of_cell.new_empty(0)
+        return SplatIndex(voxel_of_cell, none, none, none, grid_shape)
     fixed_size = suits_gpu(voxel_of_cell)
     batch, cameras, depths, height, width = voxel_of_cell.shape
     num_voxels = batch * math.prod(grid_shape)
@@ -110,6 +113,8 @@ def lift_splat(depth_prob: Tensor, context: Tensor, index: SplatIndex) -> Tensor
     index.check("depth_prob", tuple(depth_prob.shape))
     index.check("context", (images, depth_prob.shape[1], height, width))
     dtype = _sum_dtype(depth_prob, context)
+    if standard_only():
+        return _scatter(depth_prob.to(dtype)[:, None] * context.to(dtype)[:, :, None], index)
     rows = context.to(dtype).permute(0, 2, 3, 1).reshape(-1, channels)
     weights = depth_prob.to(dtype).reshape(-1).index_select(0, index.cells)
     voxels = F.embedding_bag(
@@ -135,7 +140,22 @@ def pool_cells(volume: Tensor, index: SplatIndex) -> Tensor:
         ValueError: If the shape does not fit the index.
     """
     index.check("volume", (volume.shape[0], *volume.shape[2:]))
+    if standard_only():
+        return _scatter(volume.to(_sum_dtype(volume)), index)
     return _PoolCells.apply(volume, index)
+
+
+def _scatter(volume: Tensor, index: SplatIndex) -> Tensor:
+    """:func:`pool_cells` by one addition, in no fixed order, of rows to the voxels' rows."""
+    batch, channels = len(index.voxel_of_cell), volume.shape[1]
+    count = math.prod(index.grid_shape)
+    first = torch.arange(batch, device=volume.device).view(-1, 1, 1, 1, 1) * count
+    # Dropped cells go to a row behind the grids.
+    places = torch.where(index.voxel_of_cell >= 0, index.voxel_of_cell + first, batch * count)
+    rows = volume.permute(0, 2, 3, 4, 1).reshape(-1, channels)
+    sums = rows.new_zeros(batch * count + 1, channels).index_add(0, places.flatten(), rows)
+    grids = sums[: batch * count].view(batch, count, channels).mT
+    return grids.reshape(batch, channels, *index.grid_shape)
 
 
 class _PoolCells(torch.autograd.Function):

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from htcl.errors import InvalidValueError
 from htcl.geometry import Camera
+from htcl.ops import affine_inverse
 
 
 @MODELS.register_module()
@@ -72,8 +73,8 @@ class DepthAgreement(nn.Module):
         frames, size = depth.shape[1], (depth.shape[-2], depth.shape[-1])
         intrinsics = camera.map_intrinsics(size)[:, None]
         motion = current_from_frame.double()
-        cell_from_current = intrinsics @ torch.linalg.inv_ex(motion).inverse
-        current_from_cell = motion @ torch.linalg.inv_ex(intrinsics).inverse
+        cell_from_current = intrinsics @ affine_inverse(motion)
+        current_from_cell = motion @ affine_inverse(intrinsics)
         depth = depth.float()
         nearest = -F.max_pool2d(-depth, 3, stride=1, padding=1)
         farthest = F.max_pool2d(depth, 3, stride=1, padding=1)
