@@ -21,6 +21,7 @@ from mmengine.utils import import_modules_from_strings
 
 from htcl.config_keys import check_new_key, closest, find
 from htcl.errors import InvalidValueError, MissingFileError
+from htcl.shipped import find_file
 
 _REFERENCE = re.compile(r"\$\{([^{}]+)\}")
 
@@ -31,7 +32,7 @@ def load_config(
     """Reads a config file, applies overrides and resolves references.
 
     Args:
-        path: A Python config.
+        path: A Python config; a shipped one is found from any folder.
         cfg_options: Overrides: the words ``KEY=VALUE`` of ``--cfg-options``, or values by key.
 
     Raises:
@@ -39,7 +40,8 @@ def load_config(
         InvalidValueError: If the file or one of its bases cannot be read, a reference leads nowhere
             or in a circle, or an override names a key that does not exist.
     """
-    if not Path(path).is_file():
+    path = find_file(path)
+    if not path.is_file():
         raise MissingFileError(
             f"config {str(path)!r} does not exist; the shipped ones lie in "
             "projects/configs/occupancy/{semantickitti,mini}"

@@ -26,6 +26,7 @@ from htcl.datasets.history_spacing import HistorySpacing
 from htcl.engine.runner import load_predictor
 from htcl.errors import InvalidValueError
 from htcl.models.temporal import FrameMemory
+from htcl.shipped import MODELS, find_file
 from htcl.visualization import FrameResult, build_frame_result, render_overview
 
 _INPUT_KEYS = {"left", "right", "calib", "poses", "name"}
@@ -51,8 +52,8 @@ class HTCLInferencer(BaseInferencer):
     KITTI's ``poses.txt``, or an (N, 4, 4) array) and ``name`` (of the sequence).
 
     Args:
-        model: A config, or the path of one.
-        weights: Checkpoint, ours or a released one; None keeps random weights.
+        model: A config, the path of one, or ``'mini'``: the network that comes with the package.
+        weights: Checkpoint, ours or a released one; None keeps random weights, but for ``'mini'``.
         device: Such as 'cpu' or 'cuda:0'; None takes a GPU if there is one.
         scope: Scope of the registries.
         show_progress: Show a progress bar.
@@ -83,6 +84,9 @@ class HTCLInferencer(BaseInferencer):
         precision: str = "auto",
     ) -> None:
         self.precision = precision
+        if isinstance(model, str) and model in MODELS:
+            model, shipped = (find_file(path) for path in MODELS[model])
+            weights = shipped if weights is None else weights
         if isinstance(model, str | Path):
             model = load_config(model, cfg_options)
         elif cfg_options:

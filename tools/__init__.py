@@ -1,0 +1,1 @@
+"""The command-line tools, which the command ``htcl`` runs too (``htcl.tools`` when installed)."""
