@@ -1,7 +1,8 @@
-"""Scores folders of ``.label`` files by the rules of SemanticKITTI's completion benchmark.
+"""Scores folders of ``.label`` files by the rules of a completion benchmark.
 
 Ground truth and prediction are both mapped from raw ids to classes; a voxel is scored if its true
-class is known and its bit in the ``.invalid`` file is 0.
+class is known and the ``.invalid`` file has 0 for it (or, by the rule of SSCBench-KITTI-360, if it
+has a label).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor
 from htcl.datasets.calibration import KittiCalibration
 from htcl.datasets.layout import KittiLayout
 from htcl.datasets.specification import DatasetSpecification
+from htcl.datasets.training_labels import make_training_label
 from htcl.datasets.voxel_files import read_voxel_labels, read_voxel_mask
 from htcl.errors import InvalidValueError, MissingFileError, listed
 from htcl.evaluation.regions import Window
@@ -99,9 +101,11 @@ def score_frame(
             the benchmark does not score.
     """
     shape, ignored = specification.stored_grid.shape, specification.ignore_index
-    truth = specification.voxels_from_raw(read_voxel_labels(frame.truth, shape), source=frame.truth)
+    invalid = np.zeros(shape, dtype=bool)
     if frame.invalid is not None:
-        truth[read_voxel_mask(frame.invalid, shape)] = ignored
+        invalid = read_voxel_mask(frame.invalid, shape)
+    raw = read_voxel_labels(frame.truth, shape)
+    truth = make_training_label(raw, invalid, specification, strict=False, source=frame.truth)
     raw = read_voxel_labels(frame.prediction, shape)
     prediction = specification.voxels_from_raw(raw, source=frame.prediction)
     unscorable = (prediction == ignored) & (truth != ignored)
