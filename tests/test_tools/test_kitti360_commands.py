@@ -73,8 +73,8 @@ def work(config, run_tool, tmp_path_factory) -> Path:
 def test_training_uses_all_losses(work):
     (log,) = work.glob("2*/vis_data/scalars.json")
     first = json.loads(log.read_text().splitlines()[0])
-    losses = {name: value for name, value in first.items() if "loss" in name}
-    print(losses)
+    losses = {name: value for name, value in first.items() if name.startswith("loss_")}
+    assert {"loss_voxel_ce", "loss_depth", "loss_point_ce", "loss_point_lovasz"} <= set(losses)
     assert all(np.isfinite(list(losses.values())))
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import lzma
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from htcl.datasets.kitti360_layout import drive_name
@@ -67,3 +68,45 @@ def write_frame_numbers(path: str | Path, sequence: str, numbers: Iterable[int])
     with atomic_write(path, "w") as file:
         for own, number in enumerate(numbers):
             file.write(f"{drive} {number:010d}.png {own:06d}.png\n")
+
+
+def match_frames(own: Sequence[Path], theirs: Mapping[int, Path]) -> list[int]:
+    """Finds KITTI-360's numbers of the benchmark's frames: equal images, in the same order.
+
+    Args:
+        own: The benchmark's left images, in order.
+        theirs: Those of KITTI-360 by number, in order.
+
+    Raises:
+        InvalidValueError: If an image has no equal one after that of the frame before it, or cannot
+            be decoded.
+    """
+    numbers: list[int] = []
+    candidates = iter(theirs.items())
+    for path in own:
+        content = path.read_bytes()
+        # Decoded once, and only if a file is not the same byte by byte.
+        image: np.ndarray | None = None
+        for number, candidate in candidates:
+            other = candidate.read_bytes()
+            if other != content:
+                image = _decoded(path, content) if image is None else image
+                if not np.array_equal(image, _decoded(candidate, other)):
+                    continue
+            numbers.append(number)
+            break
+        else:
+            after = f"after {theirs[numbers[-1]].name} " if numbers else ""
+            folder = next(iter(theirs.values())).parent if theirs else "KITTI-360's folder"
+            raise InvalidValueError(
+                f"{path}: no image {after}in {folder} is equal to it: one of the two copies is "
+                "incomplete or of another drive, or its images were changed"
+            )
+    return numbers
+
+
+def _decoded(path: Path, content: bytes) -> np.ndarray:
+    image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise InvalidValueError(f"{path}: image cannot be decoded")
+    return image
