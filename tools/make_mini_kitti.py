@@ -43,8 +43,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         "--sequences",
         nargs="+",
         metavar="XX",
-        help="names instead; 11 to 99 are test sequences without labels (default: 00 to 11; with "
-        "--layout kitti360 the drives 00, 02 to 07, 09, 10)",
+        help="names instead; 11 to 99 are test sequences without labels (default: 00 to 11); "
+        "with --layout kitti360 of its drives 00, 02 to 07, 09, 10 (default: all)",
     )
     parser.add_argument(
         "--label-every",

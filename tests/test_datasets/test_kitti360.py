@@ -143,6 +143,13 @@ def test_history_ends_at_a_hole(writable_kitti360_tree: Path, numbered: str):
     assert history_of(whole, 9) == [6, 7, 8]
 
 
+@pytest.mark.parametrize("key", ["history_gap_seconds", "history_gap_metres"])
+def test_limits_of_gaps(kitti360_tree: Path, key: str):
+    for value in (0, -1.0, float("nan")):
+        with pytest.raises(InvalidValueError, match=f"{key}=.*expected a number above 0"):
+            build(kitti360_tree, **{key: value})
+
+
 def test_poses_with_numbers_of_kitti360(writable_kitti360_tree: Path):
     """Rows of frames that the benchmark left out are passed over, by the frame map."""
     root = writable_kitti360_tree
