@@ -12,6 +12,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from kitti360_tree import write_tree
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
@@ -173,3 +174,16 @@ def load_tiny_config(repo_root: Path, kitti_tree: Path) -> Callable[[], Config]:
         return cfg
 
     return load
+
+
+@pytest.fixture(scope="session")
+def kitti360_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data root of a synthetic tree of SSCBench-KITTI-360 that no test may change."""
+    return write_tree(tmp_path_factory.mktemp("kitti360"))
+
+
+@pytest.fixture
+def writable_kitti360_tree(kitti360_tree: Path, tmp_path: Path) -> Path:
+    """Copy of drive 00 of :func:`kitti360_tree` for tests that change files."""
+    others = shutil.ignore_patterns("*_0006_*", "*_0009_*")
+    return Path(shutil.copytree(kitti360_tree, tmp_path / "kitti360", ignore=others))

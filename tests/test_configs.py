@@ -22,6 +22,7 @@ from mmengine.registry import (
 )
 
 from htcl.config import load_config
+from htcl.geometry import ImageTransform
 from htcl.models.interfaces import required_inputs
 
 FOLDER = Path(__file__).resolve().parents[1] / "projects" / "configs" / "occupancy"
@@ -36,6 +37,10 @@ PARAMETERS = {
     "semantickitti/htcl_plus": (162_406_829, 162_406_829),
     "semantickitti/htcl_points": (162_406_829, 162_406_829),
     "semantickitti/depth_stage": (158_887_990, 158_887_990),
+    # A class less than SemanticKITTI.
+    "kitti360/htcl_egopose": (162_277_704, 162_277_704),
+    "kitti360/htcl_no_lidar": (161_802_099, 161_802_099),
+    "mini/kitti360": (2_301_664, 2_301_664),
     "mini/htcl_egopose": (2_301_745, 2_301_745),
     "mini/htcl_plus": (2_311_709, 2_311_709),
     "mini/htcl_points": (2_311_709, 2_311_709),
@@ -45,7 +50,8 @@ PARAMETERS = {
     "mini/htcl_mono": (1_738_572, 1_738_572),
 }
 FULL = [name for name in PARAMETERS if name.startswith("semantickitti")]
-MINI = [name for name in PARAMETERS if name.startswith("mini")]
+MINI = [name for name in PARAMETERS if name.startswith("mini/") and name != "mini/kitti360"]
+KITTI360 = [name for name in PARAMETERS if "kitti360" in name]
 LOADERS = ("train_dataloader", "val_dataloader")
 
 
@@ -123,7 +129,7 @@ def test_table_is_complete():
     assert shipped == set(PARAMETERS)
 
 
-@pytest.mark.parametrize("name", FULL)
+@pytest.mark.parametrize("name", FULL + KITTI360)
 def test_full_size_parameters(name, monkeypatch):
     # On the meta device nothing is allocated. Values read there mean nothing: the drop path rates
     # of mmdet's EfficientNet, and the class weights, which are no parameters.
@@ -151,6 +157,31 @@ def test_full_size_data(name, kitti_tree):
     assert "points" not in inputs
     (trained,) = samples(cfg, "train_dataloader")
     assert {"points", "point_labels", "point_uvd", "depth_maps"} <= set(trained["inputs"])
+
+
+@pytest.mark.parametrize("name", KITTI360)
+def test_data_of_kitti360(name, kitti360_tree):
+    """Classes, loaders, images and labels follow from the data set; the test drive has labels."""
+    cfg = load(name, data_root=str(kitti360_tree), train_sequences="00")
+    loaders = {"train": "train", "val": "val", "test": "test", "submission": "test"}
+    splits = {key: cfg[f"{key}_dataloader"].dataset.split for key in loaders}
+    assert splits == loaders
+    size = (96, 320) if name.startswith("mini") else (384, 1408)
+    for loader in (*LOADERS, "test_dataloader"):
+        (sample,) = samples(cfg, loader)
+        assert sample["inputs"]["images"].shape == (1, 3, *size)
+        assert {"right", "history", "current_from_history"} <= set(sample["inputs"])
+        training = loader == "train_dataloader"
+        lidar = {"points", "point_labels", "depth_maps"} & set(sample["inputs"])
+        assert len(lidar) == (3 if training and "no_lidar" not in name else 0)
+        labels = sample["data_samples"].gt_voxels.semantics
+        assert labels.shape == (256, 256, 32) and int(labels[labels < 255].max()) == 17
+
+
+def test_whole_image_of_kitti360():
+    """376 rows of 1408 pixels stay as they are, below eight black ones."""
+    fit = ImageTransform.fit((376, 1408), load("kitti360/htcl_egopose").input_size)
+    assert (fit.resized, fit.top, fit.left) == ((376, 1408), -8, 0)
 
 
 def structure(config, path=()):

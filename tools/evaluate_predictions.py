@@ -1,4 +1,4 @@
-"""Scores a folder of .label predictions by the SemanticKITTI completion benchmark's rules."""
+"""Scores a folder of .label predictions by the rules of SemanticKITTI or SSCBench-KITTI-360."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 EXAMPLE = """\
 layouts:
   GT_DIR    data set root (sequences/XX/voxels/*.label with *.invalid), or a plain folder of both
-            (the columns in_view and out_of_view also need sequences/XX/calib.txt and image_2/)
+            (the columns in_view and out_of_view also need sequences/XX/calib.txt and image_2/);
+            with --benchmark SSCBench-KITTI-360 the root above data_2d_raw/ (without these columns)
   PRED_DIR  root with sequences/XX/predictions/*.label, or a plain folder of *.label
 
 The columns visible and occluded need a network's depth, which label files lack: tools/test.py.
@@ -26,7 +27,12 @@ The columns visible and occluded need a network's depth, which label files lack:
 example:
   python tools/evaluate_predictions.py data/kitti/dataset work_dirs/predictions \\
       --split val --json scores.json --confusion confusion.png
+  python tools/evaluate_predictions.py data/kitti360 work_dirs/predictions \\
+      --benchmark SSCBench-KITTI-360 --split test
 """
+
+
+BENCHMARKS = ("SemanticKITTI", "SSCBench-KITTI-360")
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -34,9 +40,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = tool_parser(f"{__doc__}\n{EXAMPLE}")
     parser.add_argument("gt_dir", type=Path, metavar="GT_DIR", help="ground truth")
     parser.add_argument("pred_dir", type=Path, metavar="PRED_DIR", help="predictions")
+    parser.add_argument(
+        "--benchmark",
+        choices=BENCHMARKS,
+        default=BENCHMARKS[0],
+        help="whose ids, layout and rules (default: %(default)s)",
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
-        "--split", default="val", help="sequences: train, val or trainval (default: val)"
+        "--split",
+        default="val",
+        help="sequences: train, val, trainval or, if it has labels, test (default: val)",
     )
     which.add_argument("--sequences", nargs="+", metavar="XX", help="sequences by number")
     parser.add_argument(
@@ -82,7 +96,7 @@ def evaluate(args: argparse.Namespace) -> None:
     import numpy as np
     from tqdm import tqdm
 
-    from htcl.datasets.semantickitti_specification import SEMANTICKITTI
+    from htcl.datasets.specification import build_specification
     from htcl.evaluation.prediction_files import find_frames, score_frame
     from htcl.evaluation.regions import FULL, range_regions, view_regions, whole_grid_ranges
     from htcl.evaluation.report import (
@@ -94,17 +108,18 @@ def evaluate(args: argparse.Namespace) -> None:
     from htcl.files import atomic_write
     from htcl.geometry import VoxelGrid
 
-    grid = SEMANTICKITTI.stored_grid
+    benchmark = build_specification(args.benchmark)
+    grid = benchmark.stored_grid
     grid = VoxelGrid(
         args.voxel_origin or grid.origin,
         args.voxel_size or grid.voxel_size,
         args.grid_size or grid.shape,
     )
-    specification = replace(SEMANTICKITTI, grid=grid, stored_grid=grid)
+    specification = replace(benchmark, grid=grid, stored_grid=grid)
     sequences = specification.select_sequences(args.split, args.sequences)
     regions = range_regions(grid, args.ranges)
     repeated = whole_grid_ranges(grid, args.ranges)
-    frames = find_frames(args.gt_dir, args.pred_dir, sequences, not args.no_invalid)
+    frames = find_frames(args.gt_dir, args.pred_dir, sequences, not args.no_invalid, benchmark)
     views = _views(args, sorted({frame.sequence for frame in frames}), grid)
     total: dict[str, np.ndarray] = {}
     for frame in tqdm(frames, desc="scoring", unit="frame"):
@@ -134,7 +149,7 @@ def _views(args: argparse.Namespace, sequences: list[str], grid: VoxelGrid) -> d
     from htcl.errors import MissingFileError
     from htcl.evaluation.prediction_files import views_of_sequences
 
-    if args.no_views:
+    if args.no_views or args.benchmark != BENCHMARKS[0]:
         return {}
     try:
         if sequences == [""]:

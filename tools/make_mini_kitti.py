@@ -1,4 +1,4 @@
-r"""Makes the mini data set: synthetic streets in exactly the SemanticKITTI layout.
+r"""Makes the mini data set: synthetic streets in the layout of SemanticKITTI or of KITTI-360.
 
 Finished sequences are kept: an interrupted run goes on where it was, and more streets come beside
 those that are there. What is in a street does not depend on the others.
@@ -8,6 +8,7 @@ Example:
     python tools/make_mini_kitti.py --out data/streets --streets 64 --lean --label-every 10
     python tools/make_mini_kitti.py --out data/tiny --sequences 00 08 --frames 11 \
         --image-size 96 312
+    python tools/make_mini_kitti.py --out data/mini360 --layout kitti360 --image-size 140 520
 """
 
 from __future__ import annotations
@@ -25,6 +26,11 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="data set folder, e.g. data/mini")
+    parser.add_argument(
+        "--layout",
+        choices=("semantickitti", "kitti360"),
+        help="whose files and cameras (default: semantickitti)",
+    )
     parser.add_argument("--seed", type=int, help="other seeds, other streets (default: 0)")
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
@@ -37,7 +43,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         "--sequences",
         nargs="+",
         metavar="XX",
-        help="names instead; 11 to 99 are test sequences without labels (default: 00 to 11)",
+        help="names instead; 11 to 99 are test sequences without labels (default: 00 to 11); "
+        "with --layout kitti360 of its drives 00, 02 to 07, 09, 10 (default: all)",
     )
     parser.add_argument(
         "--label-every",
@@ -72,13 +79,22 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
         default=max(1, len(os.sched_getaffinity(0))),
         help="processes; does not change the data (default: the number of cores)",
     )
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    if args.layout == "kitti360" and (args.streets is not None or args.lean):
+        parser.error("--streets and --lean are for the layout semantickitti")
+    return args
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Make what is missing and say where it is."""
     args = parse_args(arguments)
-    from mini_kitti import DEFAULT_SEQUENCES, MiniKittiSettings, make_mini_kitti, sequences_for
+    from mini_kitti import (
+        DEFAULT_SEQUENCES,
+        KITTI360_SEQUENCES,
+        MiniKittiSettings,
+        make_mini_kitti,
+        sequences_for,
+    )
 
     start = time.perf_counter()
     changes = {
@@ -89,9 +105,11 @@ def main(arguments: list[str] | None = None) -> int:
         "label_every": args.label_every,
         "traffic": args.traffic,
         "lean": args.lean,
+        "layout": args.layout,
     }
     try:
-        sequences = args.sequences or list(DEFAULT_SEQUENCES)
+        default = KITTI360_SEQUENCES if args.layout == "kitti360" else DEFAULT_SEQUENCES
+        sequences = args.sequences or list(default)
         if args.streets is not None:
             sequences = list(sequences_for(args.streets))
         settings = MiniKittiSettings(**{k: v for k, v in changes.items() if v is not None})

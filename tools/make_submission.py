@@ -95,6 +95,11 @@ def prepare_config(args: argparse.Namespace) -> tuple[Config, DatasetSpecificati
         )
     dataset = cfg.submission_dataloader.dataset
     specification = build_specification(dataset.specification)
+    if "test" in specification.label_splits:
+        raise InvalidValueError(
+            f"{args.config}: {specification.name} has no server, its test labels are public: score "
+            "them with tools/test.py"
+        )
     if specification.grid != specification.stored_grid:
         raise InvalidValueError(
             f"{args.config} predicts {specification.grid}, but the server wants "

@@ -44,7 +44,7 @@ def load_config(
     if not path.is_file():
         raise MissingFileError(
             f"config {str(path)!r} does not exist; the shipped ones lie in "
-            "projects/configs/occupancy/{semantickitti,mini}"
+            "projects/configs/occupancy/{semantickitti,kitti360,mini}"
         )
     cfg = _read(path)
     if cfg.get("custom_imports"):

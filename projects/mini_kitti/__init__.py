@@ -1,6 +1,20 @@
-"""Mini KITTI: synthetic streets in the SemanticKITTI layout, for machines without the real data."""
+"""Mini KITTI: synthetic streets in SemanticKITTI's layout, for machines without the real data.
+
+Also in that of SSCBench-KITTI-360.
+"""
 
 from mini_kitti.writer.generate import make_mini_kitti
-from mini_kitti.writer.settings import DEFAULT_SEQUENCES, MiniKittiSettings, sequences_for
+from mini_kitti.writer.settings import (
+    DEFAULT_SEQUENCES,
+    KITTI360_SEQUENCES,
+    MiniKittiSettings,
+    sequences_for,
+)
 
-__all__ = ["DEFAULT_SEQUENCES", "MiniKittiSettings", "make_mini_kitti", "sequences_for"]
+__all__ = [
+    "DEFAULT_SEQUENCES",
+    "KITTI360_SEQUENCES",
+    "MiniKittiSettings",
+    "make_mini_kitti",
+    "sequences_for",
+]

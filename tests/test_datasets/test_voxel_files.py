@@ -58,3 +58,12 @@ def test_writers_refuse_other_types(tmp_path: Path):
     with pytest.raises(ValueError, match="bool"):
         write_voxel_mask(tmp_path / "a.bin", np.zeros(SMALL, dtype=np.uint8))
     assert not list(tmp_path.iterdir())
+
+
+def test_masks_of_a_byte_a_voxel_are_told_by_their_size(tmp_path: Path):
+    mask = np.zeros(SMALL, dtype=bool)
+    mask[0, 0, 0] = mask[0, 1, 2] = True
+    path = tmp_path / "a.invalid"
+    write_voxel_mask(path, mask, packed=False)
+    assert path.read_bytes() == bytes([1, 0, 0, 0, 0, 1, *[0] * 18])
+    np.testing.assert_array_equal(read_voxel_mask(path, SMALL), mask)

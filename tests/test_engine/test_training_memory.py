@@ -89,3 +89,12 @@ def test_estimate_of_what_a_gpu_measured(config, monkeypatch, checkpointed, meas
     found = estimate_training_memory(cfg, amp="bfloat16").peak_bytes
     assert found / 2**30 == pytest.approx(measured, rel=0.15)
     print(f"estimated {found / 2**30:.2f} GiB, measured {measured}")
+
+
+@pytest.mark.slow
+def test_step_on_kitti360(config):
+    """Forward and backward pass at full size, 384 x 1408 pixels and 19 classes."""
+    cfg = config("kitti360/htcl_egopose")
+    found = estimate_training_memory(cfg, amp="bfloat16")
+    # A tenth more pixels than on SemanticKITTI.
+    assert 7 * 2**30 < found.peak_bytes < 8.5 * 2**30 and found.fits

@@ -237,3 +237,27 @@ def test_help_has_an_example(tool, capsys):
     with pytest.raises(SystemExit):
         tool.parse_args(["--help"])
     assert "python tools/evaluate_predictions.py" in capsys.readouterr().out
+
+
+def test_rules_of_kitti360(tool, tmp_path, capsys):
+    """Trunk (71) is empty and scored, other-structure (52) counts, a label beats the mask."""
+    name = "000000"
+    truth, prediction = tmp_path / "truth", tmp_path / "prediction"
+    raw = np.zeros(GRID, dtype=np.uint16)
+    raw[0], raw[1], raw[2] = 71, 52, 10
+    predicted = np.where(raw == 71, 10, raw).astype(np.uint16)
+    invalid = np.ones(GRID, dtype=bool)
+    invalid[3] = False
+    write_voxel_labels(truth / f"{name}.label", raw)
+    write_voxel_mask(truth / f"{name}.invalid", invalid, packed=False)
+    write_voxel_labels(prediction / f"{name}.label", predicted)
+    out = tmp_path / "scores.json"
+    benchmark = ("--benchmark", "SSCBench-KITTI-360", "--sequences", "09", "--json", out)
+    _run(tool, truth, prediction, *benchmark)
+    percent = json.loads(out.read_text())["percent"]
+    # Layers 0 to 3 are scored; the occupied are 1 and 2, predicted are 0, 1 and 2.
+    assert percent["IoU"] == pytest.approx(200 / 3)
+    assert percent["IoU_car"] == 50 and percent["IoU_other-structure"] == 100
+    assert percent["mIoU"] == pytest.approx(150 / 18)
+    with pytest.raises(MissingFileError, match="no folder data_2d_raw"):
+        _run(tool, tmp_path, prediction, *benchmark)

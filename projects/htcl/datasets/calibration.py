@@ -20,7 +20,7 @@ _KEYS = ("P0", "P1", "P2", "P3", "Tr")
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-def _read_lines(path: str | Path, what: str) -> list[str]:
+def read_lines(path: str | Path, what: str) -> list[str]:
     """Reads a text file, as any editor saves it: with or without a byte order mark, CRLF or LF."""
     try:
         return existing(path, what).read_text(encoding="utf-8-sig").splitlines()
@@ -28,7 +28,7 @@ def _read_lines(path: str | Path, what: str) -> list[str]:
         raise InvalidValueError(f"{path}: {what} file is no text: {error}") from None
 
 
-def _to_matrix(values: list[str], where: str) -> np.ndarray:
+def to_matrix(values: list[str], where: str) -> np.ndarray:
     """Makes a (4, 4) float64 matrix of the 12 numbers of its first three rows."""
     if len(values) != 12:
         raise InvalidValueError(f"{where}: {len(values)} values, expected 12 (a 3x4 matrix)")
@@ -43,7 +43,8 @@ def _to_matrix(values: list[str], where: str) -> np.ndarray:
     return np.vstack([rows, (0.0, 0.0, 0.0, 1.0)])
 
 
-def _check_rigid(matrix: np.ndarray, where: str) -> None:
+def check_rigid(matrix: np.ndarray, where: str) -> None:
+    """Raises InvalidValueError if the 3x3 part of a matrix is no rotation; ``where`` names it."""
     rotation = matrix[:3, :3]
     error = np.abs(rotation @ rotation.T - np.eye(3)).max()
     # Files carry six or more digits; 1e-3 passes every real file and refuses mixed-up rows.
@@ -78,7 +79,7 @@ class KittiCalibration:
                 no sound calibration.
         """
         lines: dict[str, list[str]] = {}
-        for line in _read_lines(path, "calibration"):
+        for line in read_lines(path, "calibration"):
             key, colon, rest = line.partition(":")
             if colon:
                 lines[key.strip()] = rest.split()
@@ -89,14 +90,14 @@ class KittiCalibration:
                 f"found {', '.join(lines) or 'no key'}. "
                 "Use calib.txt of the KITTI odometry calibration download (it holds P0-P3 and Tr)."
             )
-        matrices = {key: _to_matrix(lines[key], f"{path}: {key}") for key in _KEYS}
+        matrices = {key: to_matrix(lines[key], f"{path}: {key}") for key in _KEYS}
         for key in _KEYS[:4]:
             if not (np.float32(np.diag(matrices[key])[:2]) > 0).all():
                 raise InvalidValueError(
                     f"{path}: {key}: focal lengths must be positive, "
                     f"found {matrices[key][0, 0]} and {matrices[key][1, 1]}"
                 )
-        _check_rigid(matrices["Tr"], f"{path}: Tr")
+        check_rigid(matrices["Tr"], f"{path}: Tr")
         return cls(matrices["P2"], matrices["P3"], matrices["Tr"])
 
     @property
@@ -121,10 +122,10 @@ def read_poses(path: str | Path) -> np.ndarray:
         InvalidValueError: If it is empty, or a line is no rigid 3x4 matrix; the line is named.
     """
     poses = []
-    for number, line in enumerate(_read_lines(path, "pose"), start=1):
+    for number, line in enumerate(read_lines(path, "pose"), start=1):
         if line.strip():
-            pose = _to_matrix(line.split(), f"{path}: line {number}")
-            _check_rigid(pose, f"{path}: line {number}")
+            pose = to_matrix(line.split(), f"{path}: line {number}")
+            check_rigid(pose, f"{path}: line {number}")
             poses.append(pose)
     if not poses:
         raise InvalidValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from htcl.errors import InvalidValueError, MissingFileError
@@ -128,15 +128,13 @@ class KittiLayout:
 
     def frames(self, sequence: str, kind: str) -> dict[str, Path]:
         """Lists the files of :meth:`folder` by frame, such as ``"000005"``, in their order."""
-        return _list_files(self.folder(sequence, kind), kind)
+        return list_frames(self.folder(sequence, kind), FRAME_FILES[kind][1])
 
     def files(self, sequence: str, kind: str, frames: Iterable[str]) -> dict[str, Path]:
         """Builds the path of a file for each frame; it may be missing, as may the folder."""
         folders = self._folders(sequence, kind)
         folder = next(filter(Path.is_dir, folders), folders[0])
-        found = _list_files(folder, kind) if folder.is_dir() else {}
-        suffix = next(iter(found.values())).suffix if found else FRAME_FILES[kind][1][0]
-        return {frame: found.get(frame, folder / f"{frame}{suffix}") for frame in frames}
+        return frame_files(folder, FRAME_FILES[kind][1], frames)
 
     def _folders(self, sequence: str, kind: str) -> list[Path]:
         """Lists where the folder of a kind may be, best first."""
@@ -182,13 +180,21 @@ def _find_parent(root: Path) -> Path | None:
     return None
 
 
-def _list_files(folder: Path, kind: str) -> dict[str, Path]:
+def list_frames(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+    """Lists the files of a folder by frame, in order; of several suffixes the first one wins."""
     names = os.listdir(folder)
     found: dict[str, Path] = {}
     # The official suffix comes last and wins.
-    for suffix in reversed(FRAME_FILES[kind][1]):
+    for suffix in reversed(suffixes):
         found |= {n.removesuffix(suffix): folder / n for n in names if n.endswith(suffix)}
     return {frame: found[frame] for frame in sorted(found) if frame.isdigit()}
+
+
+def frame_files(folder: Path, suffixes: Sequence[str], frames: Iterable[str]) -> dict[str, Path]:
+    """Builds the path of a file for each frame; it may be missing, as may the folder."""
+    found = list_frames(folder, suffixes) if folder.is_dir() else {}
+    suffix = next(iter(found.values())).suffix if found else suffixes[0]
+    return {frame: found.get(frame, folder / f"{frame}{suffix}") for frame in frames}
 
 
 def _is_sequence(path: Path) -> bool:

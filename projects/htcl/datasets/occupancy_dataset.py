@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from mmengine.dataset import BaseDataset, Compose
 from mmengine.logging import print_log
 
+from htcl.datasets.history_gaps import HistoryGaps
 from htcl.datasets.history_spacing import HistorySpacing
 from htcl.datasets.sample_cache import SampleCache
 from htcl.datasets.sample_info import HISTORY_INPUTS, SampleInfo
@@ -27,8 +30,9 @@ class OccupancyDataset(BaseDataset, ABC):
     A sample before the pipeline is a :class:`~htcl.datasets.sample_info.SampleInfo`, to which
     ``specification``, ``inputs`` and ``with_labels`` are added for the transforms.
 
-    History is counted in frames of the sequence: it never leaves it, and at its start, or where
-    frames are missing from the list, the earliest frame that is left stands for those before.
+    History is counted in frames of the sequence: it never leaves it, and at its start, or after a
+    gap (frames are missing from the list, or time or pose jumps), the earliest frame that is left
+    stands for those before.
 
     Args:
         specification: The benchmark's facts, see
@@ -41,6 +45,9 @@ class OccupancyDataset(BaseDataset, ABC):
             two are explained at :class:`~htcl.datasets.history_spacing.HistorySpacing`.
         history_metres: Their distance in metres, in place of the stride; it takes poses.
         history_max_frames: How many frames back that looks at most.
+        history_gap_seconds: History does not reach back across two neighbouring frames that are
+            farther apart in time than this, where times are known; None: whatever the time.
+        history_gap_metres: The same of the way between their poses.
         depth_root: Root of the files of external depth, for benchmarks that read some.
         inputs: Names of the inputs that are wanted (``required_inputs`` of the network); None is
             everything that the steps of the pipeline can load.
@@ -70,6 +77,8 @@ class OccupancyDataset(BaseDataset, ABC):
         history_stride: int | Sequence[int] = 1,
         history_metres: float | None = None,
         history_max_frames: int = 50,
+        history_gap_seconds: float | None = None,
+        history_gap_metres: float | None = None,
         depth_root: str | None = None,
         inputs: Collection[str] | None = None,
         augmentations: Sequence[Mapping[str, Any]] = (),
@@ -90,6 +99,7 @@ class OccupancyDataset(BaseDataset, ABC):
         # What nobody looks at needs no poses to be chosen by.
         looks_back = self.inputs is None or self.inputs & HISTORY_INPUTS
         self.spacing = spacing if looks_back else HistorySpacing()
+        self.gaps = HistoryGaps(history_gap_seconds, history_gap_metres)
         self.depth_root = depth_root
         self.with_labels = split in self.specification.label_splits if labels is None else labels
         self.check_files = check_files
@@ -119,6 +129,13 @@ class OccupancyDataset(BaseDataset, ABC):
     def wants(self, name: str) -> bool | None:
         """Whether an input is wanted; None: if there is one."""
         return None if self.inputs is None else name in self.inputs
+
+    def depth_files(self, paths: Mapping[str, Path]) -> dict[str, str]:
+        """Files of external depth by frame: all if they are wanted, else those that are there."""
+        wishes = [self.wants(name) for name in ("depth_prior", "history_depth_prior")]
+        if wishes == [False, False]:
+            return {}
+        return {frame: str(path) for frame, path in paths.items() if any(wishes) or path.is_file()}
 
     def load_data_list(self) -> list[SampleInfo]:
         """Lists the samples of all sequences, in order of sequence and frame."""
@@ -159,7 +176,8 @@ class OccupancyDataset(BaseDataset, ABC):
         samples = []
         start = previous = -2
         for current in sorted(by_index):
-            start = start if current == previous + 1 else current
+            if current != previous + 1 or self.gaps.between(by_index[previous], by_index[current]):
+                start = current
             previous = current
             if by_index[current].get("is_sample", True):
                 nearby = range(max(current - self.spacing.reach, start), current + 1)
@@ -167,6 +185,27 @@ class OccupancyDataset(BaseDataset, ABC):
                 distances = self.spacing.distances(current - start, poses)
                 samples.append(_joined([by_index[current - d] for d in (*distances, 0)]))
         return samples
+
+    def say_release(self, count: int) -> None:
+        """Says which release of the benchmark has so many samples in the split.
+
+        Nothing if other sequences are chosen than the split's, or no release is known.
+        """
+        known = self.specification.release_counts.get(self.split, {})
+        if not known or set(self.sequences) != set(self.specification.splits[self.split]):
+            return
+        releases = [release for release, expected in known.items() if expected == count]
+        counts = ", ".join(f"{expected} in the {release}" for release, expected in known.items())
+        found = (
+            f"as in the {' or '.join(releases)}"
+            if releases
+            else f"as in no known release ({counts}): scores cannot be compared with published ones"
+        )
+        print_log(
+            f"{self.specification.name} {self.split}: {count} frames, {found}",
+            logger="current",
+            level=logging.INFO if releases else logging.WARNING,
+        )
 
     def _poses_of(self, frames: Sequence[SampleInfo]) -> list[np.ndarray] | None:
         """Poses of the first camera, if it takes some to choose the history."""

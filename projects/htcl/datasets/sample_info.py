@@ -49,11 +49,13 @@ class SampleInfo(TypedDict, total=False):
     sequence: str
     frame: str
     frame_index: int
+    time: float | None
+    """Seconds on the clock of the sequence; None if unknown."""
     cameras: list[CameraInfo]
     lidar: str | None
     """Lidar scan."""
     lidar_labels: str | None
-    """Its point labels."""
+    """Its point labels; None: those of the voxels that the points lie in."""
     labels: dict[str, Any]
     """Paths of the voxel labels, as their reader wants them."""
     calib_path: str

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from mmengine.registry import DATASETS
@@ -95,7 +94,7 @@ class SemanticKITTISSC(OccupancyDataset):
         numbers = sample_numbers.union(range(int(min(images)), last + 1))
         frames = [f"{number:0{width}d}" for number in sorted(numbers)]
         paths = {kind: layout.files(sequence, kind, frames) for kind in FRAME_FILES}
-        depth = self._depth(paths["depth_2"])
+        depth = self.depth_files(paths["depth_2"])
         return [
             {
                 "sequence": sequence,
@@ -126,13 +125,6 @@ class SemanticKITTISSC(OccupancyDataset):
             }
             for frame in frames
         ]
-
-    def _depth(self, paths: Mapping[str, Path]) -> dict[str, str]:
-        """Files of external depth by frame: all if they are wanted, else those that are there."""
-        wishes = [self.wants(name) for name in ("depth_prior", "history_depth_prior")]
-        if wishes == [False, False]:
-            return {}
-        return {frame: str(path) for frame, path in paths.items() if any(wishes) or path.is_file()}
 
     def _poses(self, sequence: str, last: int) -> tuple[Any, str | None]:
         """The poses up to frame ``last`` and their file, if they are wanted or there."""

@@ -20,6 +20,7 @@ from htcl.geometry import VoxelGrid
 
 # What a ready label file holds where nothing is scored, whatever the specification's own value.
 _STORED_IGNORE = 255
+ABSENT_CLASSES = ("zero", "left_out")
 SPECIFICATIONS: dict[str, DatasetSpecification] = {}
 
 
@@ -44,7 +45,15 @@ class DatasetSpecification:
         ignore_index: Training id of voxels that are not scored.
         stored_ids: Raw id of each value of a ready label file, which holds the benchmark's own
             training ids, whatever classes are merged here; by default ``raw_ids``.
-        stored_grid: The grid of label files; by default ``grid``.
+        stored_grid: The grid of label files, on which the benchmark scores; by default ``grid``.
+        label_beats_mask: Whether a voxel with a label is valid whatever the mask of invalid voxels
+            says of it.
+        scored_mask: Name of the mask of a sample's ground truth outside of which nothing is scored,
+            such as ``'mask_camera'``; None scores all voxels with a class.
+        absent_classes: How a class without any true voxel counts in the mIoU: ``'zero'``, as IoU 0
+            (if nothing is predicted as it either), or ``'left_out'``.
+        release_counts: Samples of a whole split in each release of the benchmark's files, by split
+            and by a name of the release.
     """
 
     name: str
@@ -61,14 +70,19 @@ class DatasetSpecification:
     ignore_index: int = 255
     stored_ids: tuple[int, ...] = ()
     stored_grid: VoxelGrid = None  # type: ignore[assignment]  # always set after __post_init__
+    label_beats_mask: bool = False
+    scored_mask: str | None = None
+    absent_classes: str = "zero"
+    release_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Fills in what follows and checks that the parts speak of the same classes."""
         # Plain containers, whatever a config gave.
         for key in ("class_names", "palette", "raw_ids", "label_splits"):
             object.__setattr__(self, key, tuple(getattr(self, key)))
-        for key in ("voxel_map", "point_map", "splits"):
+        for key in ("voxel_map", "point_map", "splits", "release_counts"):
             object.__setattr__(self, key, dict(getattr(self, key)))
+        check_choice("absent_classes", self.absent_classes, ABSENT_CLASSES)
         object.__setattr__(self, "stored_ids", tuple(self.stored_ids or self.raw_ids))
         if self.stored_grid is None:
             object.__setattr__(self, "stored_grid", self.grid)
@@ -104,6 +118,11 @@ class DatasetSpecification:
     def counted_classes(self) -> tuple[int, ...]:
         """The classes whose mean is the mIoU: all but the empty one."""
         return tuple(k for k in range(self.num_classes) if k != self.empty_class)
+
+    @property
+    def has_own_grid(self) -> bool:
+        """Whether scores are those of the benchmark's grid and not of another."""
+        return self.grid == self.stored_grid
 
     @cached_property
     def colours(self) -> np.ndarray:

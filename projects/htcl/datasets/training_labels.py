@@ -26,6 +26,8 @@ def make_training_label(
 ) -> np.ndarray:
     """Applies the official learning map and the invalid mask; (X, Y, Z) uint8 training ids.
 
+    Of a benchmark whose ``label_beats_mask`` is set, only voxels without a label can be invalid.
+
     Args:
         raw: (X, Y, Z) raw ids of a ``.label`` file.
         invalid: (X, Y, Z) bool of the ``.invalid`` file.
@@ -42,6 +44,8 @@ def make_training_label(
             f"{source or 'labels'}: shape {raw.shape} differs from the mask's {invalid.shape}"
         )
     labels = specification.voxels_from_raw(raw, strict=strict, source=source)
+    if specification.label_beats_mask:
+        invalid = invalid & (raw == specification.raw_ids[specification.empty_class])
     labels[invalid] = specification.ignore_index
     return labels
 

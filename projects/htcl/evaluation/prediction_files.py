@@ -1,7 +1,8 @@
-"""Scores folders of ``.label`` files by the rules of SemanticKITTI's completion benchmark.
+"""Scores folders of ``.label`` files by the rules of a completion benchmark.
 
 Ground truth and prediction are both mapped from raw ids to classes; a voxel is scored if its true
-class is known and its bit in the ``.invalid`` file is 0.
+class is known and the ``.invalid`` file has 0 for it (or, by the rule of SSCBench-KITTI-360, if it
+has a label).
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ from PIL import Image
 from torch import Tensor
 
 from htcl.datasets.calibration import KittiCalibration
+from htcl.datasets.kitti360_layout import Kitti360Layout
+from htcl.datasets.kitti360_specification import KITTI360
 from htcl.datasets.layout import KittiLayout
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.datasets.specification import DatasetSpecification
+from htcl.datasets.training_labels import make_training_label
 from htcl.datasets.voxel_files import read_voxel_labels, read_voxel_mask
 from htcl.errors import InvalidValueError, MissingFileError, listed
 from htcl.evaluation.regions import Window
@@ -48,16 +53,19 @@ def find_frames(
     prediction_dir: str | Path,
     sequences: Sequence[str],
     use_invalid: bool = True,
+    specification: DatasetSpecification = SEMANTICKITTI,
 ) -> list[FramePair]:
     """Pairs every ground-truth file with its prediction, sorted by sequence and name.
 
     Args:
-        truth_dir: Data set root with ``sequences/XX/voxels/*.label``, the ``sequences`` folder
-            itself, or a plain folder of ``.label`` and ``.invalid`` files.
+        truth_dir: Data set root with ``sequences/XX/voxels/*.label`` (of KITTI-360 with its
+            drives), the ``sequences`` folder itself, or a plain folder of ``.label`` and
+            ``.invalid`` files.
         prediction_dir: Root with ``sequences/XX/predictions/*.label``, the ``sequences`` folder
             itself, or a plain folder of ``.label`` files (then for one sequence).
         sequences: Sequences to score; not used for a plain folder of ground truth.
         use_invalid: Whether the ``.invalid`` files are needed.
+        specification: The benchmark, which decides the layout of a root.
 
     Raises:
         MissingFileError: If folders, ground truth, masks or predictions are missing; all missing
@@ -69,7 +77,7 @@ def find_frames(
         if not folder.is_dir():
             raise MissingFileError(f"{folder}: no such folder")
     frames = []
-    for sequence, folder in _truth_folders(truth_dir, sequences).items():
+    for sequence, folder in _truth_folders(truth_dir, sequences, specification).items():
         truths = sorted(folder.glob("*.label"))
         if not truths:
             raise MissingFileError(f"{folder}: no .label file of ground truth here")
@@ -99,9 +107,11 @@ def score_frame(
             the benchmark does not score.
     """
     shape, ignored = specification.stored_grid.shape, specification.ignore_index
-    truth = specification.voxels_from_raw(read_voxel_labels(frame.truth, shape), source=frame.truth)
+    invalid = np.zeros(shape, dtype=bool)
     if frame.invalid is not None:
-        truth[read_voxel_mask(frame.invalid, shape)] = ignored
+        invalid = read_voxel_mask(frame.invalid, shape)
+    raw = read_voxel_labels(frame.truth, shape)
+    truth = make_training_label(raw, invalid, specification, strict=False, source=frame.truth)
     raw = read_voxel_labels(frame.prediction, shape)
     prediction = specification.voxels_from_raw(raw, source=frame.prediction)
     unscorable = (prediction == ignored) & (truth != ignored)
@@ -145,10 +155,20 @@ def views_of_sequences(
     return views
 
 
-def _truth_folders(root: Path, sequences: Sequence[str]) -> dict[str, Path]:
+def _truth_folders(
+    root: Path, sequences: Sequence[str], specification: DatasetSpecification
+) -> dict[str, Path]:
     """Folder of ground truth by sequence; the key of a plain folder is ''."""
     base = _sequences_folder(root)
-    available = sorted(p.parent.name for p in base.glob("*/voxels") if any(p.glob("*.label")))
+    if specification.name == KITTI360.name and any(root.glob("*.label")):
+        return {"": root}
+    if specification.name == KITTI360.name:
+        layout = Kitti360Layout(root)
+        base = layout.data_root
+        folders = {s: layout.folder(s, "voxel_labels") for s in layout.sequences()}
+    else:
+        folders = {p.parent.name: p for p in sorted(base.glob("*/voxels"))}
+    available = {s: folder for s, folder in folders.items() if any(folder.glob("*.label"))}
     if not available:
         return {"": root}
     missing = [s for s in sequences if s not in available]
@@ -157,7 +177,7 @@ def _truth_folders(root: Path, sequences: Sequence[str]) -> dict[str, Path]:
             f"{base}: no voxels/*.label in sequence(s) {', '.join(missing)}; "
             f"labelled sequences here: {', '.join(available)} (choose with --sequences)"
         )
-    return {s: base / s / "voxels" for s in sequences}
+    return {s: available[s] for s in sequences}
 
 
 def _sequences_folder(root: Path) -> Path:

@@ -19,7 +19,8 @@ def scores_by_region(
 ) -> dict[str, SSCScores]:
     """Scores of confusion matrices (K, K) by region, such as ``full``, ``12.8m``, ``in_view``."""
     return {
-        name: ssc_scores(matrix, specification.empty_class) for name, matrix in confusions.items()
+        name: ssc_scores(matrix, specification.empty_class, specification.absent_classes)
+        for name, matrix in confusions.items()
     }
 
 
@@ -29,7 +30,8 @@ def as_percentages(
     """The scores of :func:`scores_by_region` as a flat dict of percentages.
 
     Keys are ``IoU``, ``mIoU``, ``precision``, ``recall`` and ``IoU_<class>`` of the full grid, and
-    the same with a prefix such as ``12.8m/`` or ``in_view/`` for another region.
+    the same with a prefix such as ``12.8m/`` or ``in_view/`` for another region. A class that does
+    not count has no entry.
     """
     flat = {}
     for name, score in scores.items():
@@ -40,7 +42,8 @@ def as_percentages(
         flat[f"{prefix}recall"] = 100 * score.recall
         for index in specification.counted_classes:
             iou = 100 * float(score.class_iou[index])
-            flat[f"{prefix}IoU_{specification.class_names[index]}"] = iou
+            if not np.isnan(iou):
+                flat[f"{prefix}IoU_{specification.class_names[index]}"] = iou
     return flat
 
 
@@ -74,7 +77,8 @@ def format_table(
     for index in specification.counted_classes:
         name = specification.class_names[index]
         label = name if true_counts[index] else f"{name} (absent)"
-        table.add_row([label, *(f"{100 * s.class_iou[index]:.2f}" for s in scores.values())])
+        values = (100 * score.class_iou[index] for score in scores.values())
+        table.add_row([label, *("-" if np.isnan(value) else f"{value:.2f}" for value in values)])
     return table.get_string()
 
 

@@ -1,8 +1,10 @@
-"""Confusion matrix of semantic scene completion, and the benchmark's scores.
+"""Confusion matrix of semantic scene completion, and the benchmarks' scores.
 
 The definitions are those of SemanticKITTI's completion task (Behley et al., "SemanticKITTI: A
 Dataset for Semantic Scene Understanding of LiDAR Sequences", ICCV 2019): one matrix over the whole
-split, rows predicted, columns true. Shape letters: K class, X Y Z voxel.
+split, rows predicted, columns true. What differs between benchmarks (the empty class, what is not
+scored, a class that is nowhere) is said by their specification. Shape letters: K class, X Y Z
+voxel.
 """
 
 from __future__ import annotations
@@ -22,13 +24,14 @@ from htcl.evaluation.regions import Window
 class SSCScores:
     """Scores of one confusion matrix, each 0 to 1; 0 where the definition divides 0 by 0.
 
+    In ``class_iou`` a class that does not count, because no voxel is truly of it, is NaN.
+
     Attributes:
         completion_iou: IoU of "occupied", whatever the class.
         precision: Share of the predicted occupied voxels that are occupied.
         recall: Share of the occupied voxels that are predicted occupied.
         class_iou: IoU of each class (K,).
-        mean_iou: Mean of ``class_iou`` over all classes but the empty one. A class that is neither
-            predicted nor present counts as 0, as in the benchmark.
+        mean_iou: Mean of ``class_iou`` over all classes that count but the empty one.
     """
 
     completion_iou: float
@@ -59,19 +62,32 @@ def confusion_matrix(
     return _count_pairs(pairs, num_classes)
 
 
-def ssc_scores(confusion: np.ndarray, empty_class: int = 0) -> SSCScores:
-    """The benchmark's scores of a confusion matrix (K, K), computed in float64."""
+def ssc_scores(
+    confusion: np.ndarray, empty_class: int = 0, absent_classes: str = "zero"
+) -> SSCScores:
+    """The benchmark's scores of a confusion matrix (K, K), computed in float64.
+
+    Args:
+        confusion: Counts, rows predicted, columns true.
+        empty_class: The class of free space.
+        absent_classes: ``'zero'`` counts the classes without a true voxel with IoU 0,
+            ``'left_out'`` does not count them.
+    """
     counts = np.asarray(confusion, dtype=np.float64)
     hits = np.diag(counts)
     class_iou = _ratio(hits, counts.sum(axis=0) + counts.sum(axis=1) - hits)
     solid = np.arange(len(counts)) != empty_class
+    counted = solid
+    if absent_classes == "left_out":
+        class_iou = np.where(counts.sum(axis=0) > 0, class_iou, np.nan)
+        counted = solid & ~np.isnan(class_iou)
     occupied = counts[solid][:, solid].sum()
     return SSCScores(
         completion_iou=float(_ratio(occupied, counts.sum() - counts[empty_class, empty_class])),
         precision=float(_ratio(occupied, counts[solid].sum())),
         recall=float(_ratio(occupied, counts[:, solid].sum())),
         class_iou=class_iou,
-        mean_iou=float(class_iou[solid].mean()),
+        mean_iou=float(class_iou[counted].mean()) if counted.any() else 0.0,
     )
 
 

@@ -48,8 +48,10 @@ class SSCMetric(BaseMetric):
     message; if none has any, there are no scores. A region is scored, over all samples, only if
     every sample with ground truth tells it, else left out with a message.
 
-    Classes and grid are those of the samples' specification (their meta information, else that of
-    the data set).
+    The rules are those of the samples' specification (their meta information, else that of the data
+    set): the classes, which of them is empty, the value and the mask that are not scored, how a
+    class without a true voxel counts, and the grid. It is said if that is not the benchmark's own
+    grid.
 
     Args:
         ranges: Sides in metres of squares in front of the car that are scored too (see
@@ -83,13 +85,17 @@ class SSCMetric(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Counts samples with ``pred_voxels.semantics`` and ``gt_voxels.semantics`` (X, Y, Z).
 
+        If the specification has a ``scored_mask``, ``gt_voxels`` has it by its name, bool or 0 and
+        1 (X, Y, Z).
+
         Args:
             data_batch: What the data loader gave; its ``inputs`` may hold the ``cameras`` (N,) of
                 each sample.
             data_samples: The predicted samples; they may hold ``depth_plane`` (N, h, w), metres.
 
         Raises:
-            KeyError: If a sample has no prediction, or nothing names the specification.
+            KeyError: If a sample has no prediction or lacks the mask, or nothing names the
+                specification.
             InvalidValueError: If prediction and ground truth do not fit; the frame is named.
         """
         cameras = _cameras(data_batch) or [None] * len(data_samples)
@@ -118,8 +124,12 @@ class SSCMetric(BaseMetric):
         scores = scores_by_region(total, specification)
         repeated = whole_grid_ranges(specification.grid, self.ranges)
         table = format_table(scores, specification, total[FULL].sum(axis=0), omit=repeated)
+        whose = ""
+        if not specification.has_own_grid:
+            whose = f", on {specification.grid}, not on the grid of {specification.name}"
         print_log(
-            f"Semantic scene completion, {len(scored)} samples, per cent\n{table}", logger="current"
+            f"Semantic scene completion, {len(scored)} samples, per cent{whose}\n{table}",
+            logger="current",
         )
         return as_percentages(scores, specification)
 
@@ -153,7 +163,7 @@ class SSCMetric(BaseMetric):
         if sample.get("gt_voxels") is None:
             return None
         prediction = torch.as_tensor(sample["pred_voxels"]["semantics"])
-        target = torch.as_tensor(sample["gt_voxels"]["semantics"]).to(prediction.device)
+        target = _scored_labels(sample["gt_voxels"], specification, frame).to(prediction.device)
         classes = specification.num_classes, specification.ignore_index
         regions = range_regions(specification.grid, self.ranges)
         try:
@@ -172,6 +182,18 @@ class SSCMetric(BaseMetric):
         if self._last_sight is None or self._last_sight[0] != key:
             self._last_sight = key, VoxelSight(grid, camera, device)
         return self._last_sight[1]
+
+
+def _scored_labels(
+    truth: Mapping[str, Any], specification: DatasetSpecification, frame: str
+) -> torch.Tensor:
+    """The labels (X, Y, Z), ``ignore_index`` where the benchmark's mask says not to score."""
+    labels, name = torch.as_tensor(truth["semantics"]), specification.scored_mask
+    if name is None:
+        return labels
+    if name not in truth:
+        raise KeyError(f"sample {frame} has no {name}, outside of which nothing is scored")
+    return labels.masked_fill(~torch.as_tensor(truth[name]).bool(), specification.ignore_index)
 
 
 def _cameras(data_batch: Any) -> Sequence[Camera | None] | None:

@@ -15,14 +15,24 @@ from tqdm import tqdm
 from htcl.errors import InvalidValueError
 from htcl.files import atomic_write
 from mini_kitti.street.styles import style_of
-from mini_kitti.writer.sequence_writer import (
+from mini_kitti.writer.kitti360_writer import write_calibration
+from mini_kitti.writer.settings import (
+    DEFAULT_SEQUENCES,
+    HELD_OUT,
+    KITTI360,
+    KITTI360_HELD_OUT,
+    KITTI360_SEQUENCES,
+    MiniKittiSettings,
+    is_test,
+)
+from mini_kitti.writer.write_sequence import (
     MARKER,
     label_folder,
     num_steps,
+    sequence_folder,
     warm_up,
     write_sequence,
 )
-from mini_kitti.writer.settings import DEFAULT_SEQUENCES, HELD_OUT, MiniKittiSettings, is_test
 
 __all__ = ["make_mini_kitti"]
 
@@ -54,6 +64,8 @@ def make_mini_kitti(
         raise InvalidValueError(f"jobs must be at least 1, found {jobs}")
     missing = [name for name in sequences if not _is_finished(root, name, settings)]
     root.mkdir(parents=True, exist_ok=True)
+    if settings.layout == KITTI360:
+        write_calibration(root, settings)
     with atomic_write(root / "README.md", "w") as file:
         file.write(_readme(root, settings, sequences))
     if not missing:
@@ -77,7 +89,12 @@ def _is_finished(root: Path, sequence: str, settings: MiniKittiSettings) -> bool
         raise InvalidValueError(
             f"sequence {sequence!r} is no number of two digits or more, such as '00' or '100'"
         )
-    folder = root / "sequences" / sequence
+    if settings.layout == KITTI360 and sequence not in KITTI360_SEQUENCES:
+        raise InvalidValueError(
+            f"sequence {sequence!r} is no drive of KITTI-360: choose of "
+            f"{', '.join(KITTI360_SEQUENCES)}"
+        )
+    folder = sequence_folder(root, sequence, settings)
     if not folder.exists():
         labels = label_folder(root, sequence)
         if labels.exists() and not (labels / MARKER).is_file():
@@ -159,16 +176,18 @@ def _drain(reports: multiprocessing.Queue, update: Callable[[int], object]) -> N
 
 def _readme(root: Path, settings: MiniKittiSettings, sequences: Sequence[str]) -> str:
     """Describe the data set (also sequences that earlier runs made)."""
-    made = {path.parent.name for path in root.glob(f"sequences/*/{MARKER}")}
+    markers = sequence_folder(root, "00", settings).parent.glob(f"*/{MARKER}")
+    made = {json.loads(path.read_text())["sequence"] for path in markers}
     rows = []
     made_or_wanted = sorted(made | set(sequences), key=int)
     for name in made_or_wanted:
         split = "test, no labels" if is_test(name) else "labelled"
         moving = "moving traffic" if _has_traffic(root, name, settings) else "nothing moves"
         rows.append(f"| {name} | {split} | {style_of(int(name)).name} | {moving} |")
-    train = [name for name in made_or_wanted if name not in HELD_OUT and not is_test(name)]
+    held_out = KITTI360_HELD_OUT if settings.layout == KITTI360 else HELD_OUT
+    train = [name for name in made_or_wanted if name not in held_out and not is_test(name)]
     height, width = settings.image_size
-    return _README.format(
+    return (_KITTI360_README if settings.layout == KITTI360 else _README).format(
         seed=settings.seed,
         width=width,
         height=height,
@@ -180,7 +199,7 @@ def _readme(root: Path, settings: MiniKittiSettings, sequences: Sequence[str]) -
 
 def _has_traffic(root: Path, sequence: str, settings: MiniKittiSettings) -> bool:
     """Say whether something moves in a sequence, which an earlier run may have made."""
-    marker = root / "sequences" / sequence / MARKER
+    marker = sequence_folder(root, sequence, settings) / MARKER
     if marker.is_file():
         return bool(json.loads(marker.read_text()).get("traffic", False))
     return settings.has_traffic(sequence)
@@ -204,6 +223,24 @@ quote them as SemanticKITTI results.
 * Each sequence folder has a SYNTHETIC.json with the settings that made it.
 
 | sequence | split | street | traffic |
+| --- | --- | --- | --- |
+{table}
+"""
+
+_KITTI360_README = """# Mini KITTI-360: SYNTHETIC data
+
+Nothing here was recorded: a program drew these streets (tools/make_mini_kitti.py --layout kitti360,
+seed {seed}). The files have the layout, formats, units and label ids of SSCBench-KITTI-360, so that
+every program for it runs on them. Numbers measured on this data say nothing about real streets;
+never quote them as KITTI-360 results.
+
+* Images {width} x {height} (KITTI-360's field of view, baseline 0.594 m), lidar 64 beams x
+  {columns} columns, 10 Hz, only of the frames with voxels (the benchmark itself has none).
+* Frames have no holes. Voxels gather all scans, so what moves leaves a trace along its way.
+* To train on all drives but 06 and 09, give the configs' key `train_sequences={train}`.
+* Each drive's folder has a SYNTHETIC.json with the settings that made it.
+
+| drive | split | street | traffic |
 | --- | --- | --- | --- |
 {table}
 """

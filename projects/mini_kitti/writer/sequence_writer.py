@@ -1,10 +1,10 @@
-"""Makes one sequence in the SemanticKITTI layout: street, images, scans and ground truth."""
+"""Makes the files of one sequence in the SemanticKITTI layout: images, scans and ground truth."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -16,23 +16,15 @@ from htcl.datasets.voxelizer import LidarScan, VoxelizedFrame, visible_voxels, v
 from mini_kitti.sensors.lidar import scan_street
 from mini_kitti.sensors.light import Light
 from mini_kitti.sensors.rendering import render_image
-from mini_kitti.sensors.rig import camera_height_of, make_rig
+from mini_kitti.sensors.rig import Rig, camera_height_of, make_rig
 from mini_kitti.sensors.view import View
 from mini_kitti.street.scene import build_scene
 from mini_kitti.street.traffic import Drive
 from mini_kitti.street.trajectory import drive_poses
 from mini_kitti.writer.settings import MiniKittiSettings, is_test
 
-__all__ = [
-    "MARKER",
-    "SequenceWriter",
-    "label_folder",
-    "num_steps",
-    "warm_up",
-    "write_sequence",
-]
+__all__ = ["READY", "SequenceWriter"]
 
-MARKER = "SYNTHETIC.json"
 _FRAME_INTERVAL = 0.1  # seconds between frames (10 Hz)
 # The ground truth of a frame gathers the scans of this stretch of the drive (metres behind and
 # ahead).
@@ -41,10 +33,9 @@ _EXTRA_SCAN_STRIDE = 2
 # Besides the frame itself, the invalid mask is what is not seen from here (metres along the drive).
 # The first and the last scan see most; these few make nearly the mask of one every six metres.
 _VIEWPOINTS = (-_SCANS_BEHIND, 18.0, 36.0, _SCANS_AHEAD)
-_CAMERAS = {"image_2": "P2", "image_3": "P3"}
-_STREAMS = {"image_2": 10, "image_3": 11, "lidar": 12}  # of random numbers
+_STREAMS = {"P2": 10, "P3": 11, "P0": 10, "P1": 11, "lidar": 12}  # of random numbers
 _FARTHEST_STEP = 1.5
-_READY = "ready"  # folder of training labels in an unfinished sequence
+READY = "ready"  # folder of training labels in an unfinished sequence
 # Good compression of camera noise at no more time than the default.
 _PNG = [
     cv2.IMWRITE_PNG_FILTER,
@@ -54,66 +45,10 @@ _PNG = [
 ]
 
 
-def num_steps(settings: MiniKittiSettings, sequence: str) -> int:
-    """Return how often write_sequence reports progress."""
-    frames = settings.num_frames(sequence)
-    return frames + len(range(0, frames, settings.label_every))
-
-
-def write_sequence(
-    root: Path,
-    sequence: str,
-    settings: MiniKittiSettings,
-    progress: Callable[[int], object] = lambda steps: None,
-) -> Path:
-    """Write a sequence; it appears under its name only when it is complete.
-
-    Args:
-        root: Data set root; files go to ``root/sequences/XX`` (and ``root/labels/XX``).
-        sequence: Its name.
-        settings: What to make.
-        progress: Called with the number of steps just done.
-
-    Returns:
-        The folder of the sequence.
-    """
-    final = root / "sequences" / sequence
-    partial = root / "sequences" / f".{sequence}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    SequenceWriter(partial, sequence, settings, progress).write()
-    record = settings.as_json(sequence)
-    ready, labels = partial / _READY, label_folder(root, sequence)
-    if (labels / MARKER).is_file():
-        # Of a sequence that was deleted or broken off: readers would prefer them.
-        shutil.rmtree(labels)
-    if ready.is_dir():
-        (ready / MARKER).write_text(record)
-        labels.parent.mkdir(exist_ok=True)
-        ready.rename(labels)
-    # The folder of the sequence comes last: it says that all is there.
-    (partial / MARKER).write_text(record)
-    partial.rename(final)
-    return final
-
-
-def label_folder(root: Path, sequence: str) -> Path:
-    """Return where the ready training labels of a sequence lie."""
-    return root / "labels" / sequence
-
-
-def warm_up() -> None:
-    """Compile what is compiled (the compiler keeps it on disk)."""
-    settings = MiniKittiSettings(frames=1, image_size=(16, 52), lidar_azimuths=16, traffic=1.0)
-    writer = SequenceWriter(Path(), "00", settings, lambda steps: None)
-    view = View(writer.rig, "P2", writer.poses(np.zeros(1))[0])
-    render_image(writer.scene, writer.light, view, np.random.default_rng(0))
-    empty = np.zeros((1, 3), dtype=np.float32), np.zeros(1, dtype=np.uint32), np.eye(4)
-    voxelize([empty], np.eye(4), 0)
-
-
 class SequenceWriter:
     """Draws the street, rig and drive of a sequence and writes its files.
+
+    A subclass writes another layout.
 
     Args:
         folder: Where the files go.
@@ -121,6 +56,9 @@ class SequenceWriter:
         settings: What to make.
         progress: Called with the number of steps just done.
     """
+
+    # Folder of the images of each camera, by the name of its projection.
+    cameras: ClassVar[dict[str, str]] = {"P2": "image_2", "P3": "image_3"}
 
     def __init__(
         self,
@@ -133,7 +71,7 @@ class SequenceWriter:
         self.number, self.labelled = int(sequence), not is_test(sequence)
         rng = self._rng(0)
         self.step = float(rng.uniform(1.0, _FARTHEST_STEP))
-        self.rig = make_rig(rng, settings.image_size, camera_height_of(self.number))
+        self.rig = self.make_rig(rng)
         self.frames = settings.num_frames(sequence)
         # Streets have the same length whatever the drawn speed, so that --frames alone decides it.
         length = _FARTHEST_STEP * self.frames
@@ -142,6 +80,10 @@ class SequenceWriter:
         reach = (-20.0, self.frames * self.step + 80.0)
         self.light = Light.of_scene(self.scene, int(rng.integers(1 << 31)), reach)
         self.pose_seed = int(rng.integers(1 << 31))
+
+    def make_rig(self, rng: np.random.Generator) -> Rig:
+        """Draw the sensors."""
+        return make_rig(rng, self.settings.image_size, camera_height_of(self.number))
 
     def _rng(self, *stream: int) -> np.random.Generator:
         return np.random.default_rng([self.settings.seed, self.number, *stream])
@@ -159,20 +101,20 @@ class SequenceWriter:
     def write(self) -> None:
         """Write all files."""
         poses = self.poses(np.arange(self.frames))
-        self._write_text(poses)
+        self.write_text(poses)
         scans: dict[int, LidarScan] = {}
         for frame, pose in enumerate(poses):
             self.scene.move_to(frame * _FRAME_INTERVAL)
             light = self.light.with_moving(self.scene)
-            for name, camera in _CAMERAS.items():
-                rng = self._rng(_STREAMS[name], frame)
+            for camera, name in self.cameras.items():
+                rng = self._rng(_STREAMS[camera], frame)
                 image = render_image(self.scene, light, View(self.rig, camera, pose), rng)
-                path = self._path(name, frame, "png")
+                path = self.path(name, frame, "png")
                 if not cv2.imwrite(str(path), np.ascontiguousarray(image[..., ::-1]), _PNG):
                     raise OSError(f"{path}: could not write the image (disk full?)")
             scans[frame] = self._scan(frame, pose)
             if not self.settings.lean or frame % self.settings.label_every == 0:
-                self._write_scan(frame, scans[frame])
+                self.write_scan(frame, scans[frame])
             self.progress(1)
         if self.labelled:
             self._add_extra_scans(scans)
@@ -180,10 +122,11 @@ class SequenceWriter:
             self._write_voxels(frame, scans)
             self.progress(1)
 
-    def _write_scan(self, frame: int, scan: LidarScan) -> None:
-        scan.points.astype("<f4").tofile(self._path("velodyne", frame, "bin"))
+    def write_scan(self, frame: int, scan: LidarScan) -> None:
+        """Write the scan of a frame."""
+        scan.points.astype("<f4").tofile(self.path("velodyne", frame, "bin"))
         if self.labelled:
-            scan.labels.astype("<u4").tofile(self._path("labels", frame, "label"))
+            scan.labels.astype("<u4").tofile(self.path("labels", frame, "label"))
 
     def _add_extra_scans(self, scans: dict[int, LidarScan]) -> None:
         """Scan before the start and beyond the end of the drive, only for dense ground truth.
@@ -209,7 +152,7 @@ class SequenceWriter:
         pose = scans[frame].pose
         if not self.labelled:
             seen = voxelize([scans[frame]], pose, 0).bin
-            write_voxel_mask(self._path("voxels", frame, "bin"), seen)
+            write_voxel_mask(self.path("voxels", frame, "bin"), seen)
             return
         first, last = frame - _SCANS_BEHIND / self.step, frame + _SCANS_AHEAD / self.step
         chosen = [number for number in sorted(scans) if first <= number <= last]
@@ -226,19 +169,24 @@ class SequenceWriter:
             sensor = (np.linalg.inv(pose) @ scans[number].pose)[:3, 3]
             grid = SEMANTICKITTI.stored_grid
             result.invalid[visible_voxels(occupied, grid.to_voxels(sensor))] = False
-        write_voxel_mask(self._path("voxels", frame, "bin"), result.bin)
+        self.write_truth(frame, result)
+
+    def write_truth(self, frame: int, result: VoxelizedFrame) -> None:
+        """Write the voxels of a frame."""
+        write_voxel_mask(self.path("voxels", frame, "bin"), result.bin)
         if self.settings.lean:
             self._write_ready(frame, result)
             return
-        write_voxel_labels(self._path("voxels", frame, "label"), result.label)
+        write_voxel_labels(self.path("voxels", frame, "label"), result.label)
         for name in ("invalid", "occluded"):
-            write_voxel_mask(self._path("voxels", frame, name), getattr(result, name))
+            write_voxel_mask(self.path("voxels", frame, name), getattr(result, name))
 
     def _write_ready(self, frame: int, result: VoxelizedFrame) -> None:
         labels = make_training_label(result.label, result.invalid, SEMANTICKITTI)
-        np.savez_compressed(self._path(_READY, frame, "npz", "_1_1"), labels=labels)
+        np.savez_compressed(self.path(READY, frame, "npz", "_1_1"), labels=labels)
 
-    def _write_text(self, poses: np.ndarray) -> None:
+    def write_text(self, poses: np.ndarray) -> None:
+        """Write calibration, poses (T, 4, 4) ``world_from_camera0`` and times."""
         rows = {**self.rig.projections, "Tr": self.rig.camera_from_lidar[:3]}
         lines = (f"{k}: " + " ".join(f"{x:.12e}" for x in row.ravel()) for k, row in rows.items())
         (self.folder / "calib.txt").write_text("\n".join(lines) + "\n")
@@ -248,6 +196,7 @@ class SequenceWriter:
         times = np.arange(len(poses)) * _FRAME_INTERVAL
         np.savetxt(self.folder / "times.txt", times, fmt="%.6e")
 
-    def _path(self, kind: str, frame: int, suffix: str, scale: str = "") -> Path:
-        (self.folder / kind).mkdir(exist_ok=True)
+    def path(self, kind: str, frame: int, suffix: str, scale: str = "") -> Path:
+        """Build the path of a file of a frame, and make its folder."""
+        (self.folder / kind).mkdir(parents=True, exist_ok=True)
         return self.folder / kind / f"{frame:06d}{scale}.{suffix}"

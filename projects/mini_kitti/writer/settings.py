@@ -7,10 +7,24 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from htcl.errors import InvalidValueError
+from htcl.datasets.kitti360_specification import KITTI360 as KITTI360_FACTS
+from htcl.errors import InvalidValueError, check_choice
 from mini_kitti.street.styles import has_traffic
 
-__all__ = ["DEFAULT_SEQUENCES", "HELD_OUT", "MiniKittiSettings", "is_test", "sequences_for"]
+__all__ = [
+    "DEFAULT_SEQUENCES",
+    "HELD_OUT",
+    "KITTI360",
+    "KITTI360_HELD_OUT",
+    "KITTI360_SEQUENCES",
+    "LAYOUTS",
+    "SEMANTICKITTI",
+    "MiniKittiSettings",
+    "is_test",
+    "sequences_for",
+]
+
+SEMANTICKITTI, KITTI360 = LAYOUTS = ("semantickitti", "kitti360")
 
 # Validation 08 and 09, test 11; those before 11 besides, and all from 100 on, are for training.
 HELD_OUT = ("08", "09", "11")
@@ -30,6 +44,8 @@ class MiniKittiSettings:
         lidar_azimuths: Columns of a lidar scan.
         label_every: Voxel files are made for every n-th frame.
         traffic: Share of the streets on which something moves, 0 to 1.
+        layout: 'semantickitti' or 'kitti360', whose files, cameras and names of sequences are to be
+            made.
         lean: Write what training and evaluation here read and no more: scans only of the frames
             with voxels, and ready training labels in place of the official voxel files.
     """
@@ -41,6 +57,7 @@ class MiniKittiSettings:
     label_every: int = 5
     traffic: float = 0.5
     lean: bool = False
+    layout: str = SEMANTICKITTI
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -54,6 +71,10 @@ class MiniKittiSettings:
                 f"traffic must be a share of the streets from 0 to 1, found {self.traffic}"
             )
 
+        check_choice("layout", self.layout, LAYOUTS)
+        if self.lean and self.layout == KITTI360:
+            raise InvalidValueError("lean is for the layout semantickitti, not for kitti360")
+
     def num_frames(self, sequence: str) -> int:
         """Return the number of frames of a sequence."""
         return max(1, self.frames // 3) if is_test(sequence) else self.frames
@@ -65,6 +86,9 @@ class MiniKittiSettings:
     def as_json(self, sequence: str) -> str:
         """Return the record that each finished sequence keeps."""
         facts = {**asdict(self), "traffic": self.has_traffic(sequence)}
+        if self.layout == SEMANTICKITTI:
+            # As in the records before there was a choice.
+            del facts["layout"]
         record = {"synthetic": True, "version": _VERSION, "sequence": sequence, **facts}
         return json.dumps(record, indent=2) + "\n"
 
@@ -82,6 +106,8 @@ def sequences_for(streets: int) -> tuple[str, ...]:
 
 
 DEFAULT_SEQUENCES = sequences_for(9)
+KITTI360_HELD_OUT = (*KITTI360_FACTS.splits["val"], *KITTI360_FACTS.splits["test"])
+KITTI360_SEQUENCES = tuple(sorted({n for names in KITTI360_FACTS.splits.values() for n in names}))
 
 
 def is_test(sequence: str) -> bool:

@@ -24,9 +24,12 @@ class LoadLidarPoints(Step):
     is exact for ``grid_sample`` with ``align_corners=False``; 'released' takes x as measured from
     the image corner: floor, and u = 2 x / W - 1.
 
-    Required Keys: lidar, lidar_labels, cameras (made by :class:`LoadImages`), specification.
+    A scan without labels of its own takes those of the voxels that its points lie in.
 
-    Optional Keys: inputs.
+    Required Keys: lidar, lidar_labels, cameras (made by :class:`LoadImages`), specification;
+    voxel_labels (made by :class:`LoadVoxelLabels`) if ``lidar_labels`` is None.
+
+    Optional Keys: inputs, with_labels.
 
     Added Keys:
         depth_maps: (N, H, W) float32, smallest depth of the points in each pixel, metres, 0 without
@@ -47,7 +50,8 @@ class LoadLidarPoints(Step):
         """Names the files that a sample needs, each as a tuple of alternatives."""
         wanted = _wanted(results)
         files: list[tuple[str, ...]] = [(results["lidar"],)] if wanted else []
-        return [*files, (results["lidar_labels"],)] if "points" in wanted else files
+        labelled = "points" in wanted and results.get("lidar_labels")
+        return [*files, (results["lidar_labels"],)] if labelled else files
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Adds depth maps and points."""
@@ -67,10 +71,16 @@ class LoadLidarPoints(Step):
             )
         if "points" in wanted:
             specification: DatasetSpecification = results["specification"]
-            path = results["lidar_labels"]
-            raw = read_point_labels(path, len(scan), results["lidar"])
-            labels = specification.points_from_raw(raw, strict=True, source=path)
-            inside = np.flatnonzero(specification.grid.flat_index(points).numpy() >= 0)
+            voxels = specification.grid.flat_index(points).numpy()
+            inside = np.flatnonzero(voxels >= 0)
+            path = results.get("lidar_labels")
+            if path:
+                raw = read_point_labels(path, len(scan), results["lidar"])
+                labels = specification.points_from_raw(raw, strict=True, source=path)[inside]
+            else:
+                labels = results["voxel_labels"].reshape(-1)[voxels[inside]]
+                unscored = labels == specification.ignore_index
+                labels = np.where(unscored, specification.empty_class, labels)
             depth = depth[:, inside]
             uvd = np.empty((*depth.shape, 3), dtype=np.float32)
             for axis, side in enumerate(cameras.size[::-1]):
@@ -78,7 +88,7 @@ class LoadLidarPoints(Step):
             uvd[..., 2] = depth
             uvd[depth <= 0] = 0
             results["points"] = scan[inside]
-            results["point_labels"] = labels[inside].astype(np.int64)
+            results["point_labels"] = labels.astype(np.int64)
             results["point_uvd"] = uvd
         return results
 
@@ -106,5 +116,5 @@ def depth_map(pixels: np.ndarray, depth: np.ndarray, size: tuple[int, int]) -> n
 def _wanted(results: dict[str, Any]) -> set[str]:
     """Names of the inputs to load."""
     scan = bool(results.get("lidar"))
-    labels = bool(results.get("lidar_labels"))
+    labels = bool(results.get("lidar_labels") or results.get("with_labels"))
     return wanted_inputs(results, {"depth_maps": scan, "points": scan and labels})

@@ -22,6 +22,8 @@ from htcl.errors import InvalidValueError, MissingFileError
 class LoadVoxelLabels(Step):
     """Reads training labels made by ``process_kitti.sh``, or makes them on the way.
 
+    Files of other programs, whose ids may be floating-point numbers, are read too.
+
     Labels are stored on the grid ``specification.stored_grid``, ready ones at coarser scales too.
     They are cut and pooled to ``specification.grid``; a ready file of that grid is taken as it is
     if it has the specification's classes (merged classes have other majorities). In the place of a
@@ -103,9 +105,14 @@ def _read_ready(path: str, scale: str, specification: DatasetSpecification) -> n
             f"{path}: not a readable {path[-4:]} file ({error}); make it anew"
         ) from error
     shape = tuple(size // SCALES[scale] for size in specification.stored_grid.shape)
+    if labels.dtype.kind in "fiu" and labels.dtype != np.uint8:
+        with np.errstate(invalid="ignore"):
+            whole = labels.astype(np.uint8)
+        labels = whole if np.array_equal(whole, labels) else labels
     if labels.shape != shape or labels.dtype != np.uint8:
         raise InvalidValueError(
-            f"{path}: training label is {labels.dtype} {labels.shape}, expected uint8 {shape}"
+            f"{path}: training label is {labels.dtype} {labels.shape}, expected uint8 {shape} "
+            "(other numbers only if all are whole and in 0..255)"
         )
     labels = specification.voxels_from_stored(labels, source=path)
     return fit_labels(labels, specification) if SCALES[scale] == 1 else labels
