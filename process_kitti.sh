@@ -22,6 +22,7 @@ for argument in "$@"; do
   if [[ "$argument" == "-h" || "$argument" == "--help" ]]; then usage; exit 0; fi
 done
 
-cd "$(dirname "${BASH_SOURCE[0]}")"
-source tools/launch.sh
-"$(htcl_python)" tools/data_converter/make_labels.py "$@"
+# Paths in the arguments are the caller's: nothing changes the folder.
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$project/tools/launch.sh"
+"$(htcl_python)" "$project/tools/data_converter/make_labels.py" "$@"

@@ -15,8 +15,9 @@ EOF
 if [[ "${1:-}" == "-h" || "${1:-}" == "--help" ]]; then usage; exit 0; fi
 if [[ $# -lt 2 ]]; then usage >&2; exit 2; fi
 
-cd "$(dirname "${BASH_SOURCE[0]}")"
-source tools/launch.sh
+# Paths in the arguments are the caller's: nothing changes the folder.
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$project/tools/launch.sh"
 htcl_need_file "$1" config
 htcl_need_file "$2" checkpoint
-"$(htcl_python)" tools/test.py "$@"
+"$(htcl_python)" "$project/tools/test.py" "$@"

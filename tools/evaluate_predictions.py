@@ -20,7 +20,8 @@ layouts:
   GT_DIR    data set root (sequences/XX/voxels/*.label with *.invalid), or a plain folder of both
             (the columns in_view and out_of_view also need sequences/XX/calib.txt and image_2/);
             with --benchmark SSCBench-KITTI-360 the root above data_2d_raw/ (without these columns)
-  PRED_DIR  root with sequences/XX/predictions/*.label, or a plain folder of *.label
+  PRED_DIR  root with sequences/XX/predictions/*.label, output of tools/infer.py (XX/*.label), or
+            a plain folder of *.label
 
 The columns visible and occluded need a network's depth, which label files lack: tools/test.py.
 

@@ -19,9 +19,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from htcl.command_line import add_cfg_options, run_tool, tool_parser
 from htcl.files import atomic_write
+
+if TYPE_CHECKING:
+    from htcl.models.htcl import HTCL
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -48,7 +52,7 @@ def export_network(args: argparse.Namespace) -> None:
     from htcl.engine.runner import load_predictor
 
     cfg = load_config(args.config, args.cfg_options)
-    model = load_predictor(cfg, args.checkpoint, "cpu", "fp32").module
+    model = cast("HTCL", load_predictor(cfg, args.checkpoint, "cpu", "fp32").module)
     wanted = {"inputs": sorted(model.required_inputs), "labels": False}
     sample = DATASETS.build({**cfg.test_dataloader.dataset, **wanted})[0]["inputs"]
     network = ExportableNetwork(model, sample)
@@ -63,7 +67,8 @@ def export_network(args: argparse.Namespace) -> None:
         print(f"  {name} {tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}")
     if args.inputs:
         with atomic_write(args.inputs) as file:
-            np.savez_compressed(file, **{name: value.numpy() for name, value in inputs.items()})
+            arrays: dict[str, Any] = {name: value.numpy() for name, value in inputs.items()}
+            np.savez_compressed(file, **arrays)
         print(f"{args.inputs}: these inputs")
 
 

@@ -97,10 +97,11 @@ def run(args: argparse.Namespace) -> None:
     from htcl.apis import HTCLInferencer
     from htcl.apis.clip_builder import needs_poses
     from htcl.apis.frame_source import FrameSource
+    from htcl.files import plain_name
     from htcl.visualization.result_folder import mark_latest
 
     left, right = (s[0] if s is not None and len(s) == 1 else s for s in (args.left, args.right))
-    name = args.name or FrameSource(left).title
+    name = plain_name(args.name or FrameSource(left).title, "--name")
     out = args.out or f"outputs/infer/{name}_{time.strftime('%Y%m%d_%H%M%S')}"
     inferencer = HTCLInferencer(
         args.config,

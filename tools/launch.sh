@@ -1,9 +1,9 @@
-# Shared by the shell entry points; sourced, not run.
+# Shared by the shell entry points; sourced, not run, with the project's folder in $project.
 # Starts `python SCRIPT ARGS --launcher pytorch` in N processes with torchrun, on this machine or as one node of several.
 
 # The interpreter: the project's environment if it is there, else what PATH gives.
 htcl_python() {
-  if [[ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" && -x .venv/bin/python ]]; then echo .venv/bin/python
+  if [[ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" && -x "$project/.venv/bin/python" ]]; then echo "$project/.venv/bin/python"
   elif command -v python >/dev/null 2>&1; then echo python
   else echo python3; fi
 }

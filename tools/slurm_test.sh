@@ -13,8 +13,9 @@ EOF
 if [[ "${1:-}" == "-h" || "${1:-}" == "--help" ]]; then usage; exit 0; fi
 if [[ $# -lt 4 ]]; then usage >&2; exit 2; fi
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-source tools/launch.sh
+# Paths in the arguments are the caller's: nothing changes the folder.
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+source "$project/tools/launch.sh"
 htcl_need_file "$3" config
 htcl_need_file "$4" checkpoint
-htcl_srun "$1" "$2" tools/test.py "${@:3}"
+htcl_srun "$1" "$2" "$project/tools/test.py" "${@:3}"

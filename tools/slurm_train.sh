@@ -13,7 +13,8 @@ EOF
 if [[ "${1:-}" == "-h" || "${1:-}" == "--help" ]]; then usage; exit 0; fi
 if [[ $# -lt 3 ]]; then usage >&2; exit 2; fi
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
-source tools/launch.sh
+# Paths in the arguments are the caller's: nothing changes the folder.
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+source "$project/tools/launch.sh"
 htcl_need_file "$3" config
-htcl_srun "$1" "$2" tools/train.py "${@:3}"
+htcl_srun "$1" "$2" "$project/tools/train.py" "${@:3}"

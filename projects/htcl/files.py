@@ -1,23 +1,116 @@
-"""Files that must exist, and writing files so that none is ever half there."""
+"""Reading whole files with one kind of message, and writing files so that none is ever half there.
+
+No name that comes from outside leads out of a folder: see :func:`plain_name`.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from htcl.errors import MissingFileError
+from htcl.errors import InvalidValueError, MissingFileError
+
+# No file of a data set comes near; what is larger is no such file, and would fill the memory.
+LARGEST_FILE = 1 << 30
+# Longest name of a sequence or frame; file systems end at 255 bytes, and suffixes are added.
+_LONGEST_NAME = 120
 
 
 def existing(path: str | Path, what: str) -> Path:
-    """The path of a file; raises MissingFileError, which says ``what`` it is, if there is none."""
+    """The path of a file; ``what`` says in messages what it is.
+
+    Raises:
+        MissingFileError: If there is none, or a link leads nowhere.
+        InvalidValueError: If it is a folder or a device, or may not be looked at.
+    """
     path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"{path}: {what} file not found")
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise MissingFileError(
+                f"{path}: {what} file not found: the link leads to {os.readlink(path)}, which does "
+                "not exist; mend the link or put the file here"
+            ) from None
+        raise MissingFileError(f"{path}: {what} file not found") from None
+    except (OSError, ValueError) as error:
+        raise unreadable(path, what, error) from None
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "no plain file (a device or a pipe)"
+        raise InvalidValueError(f"{path}: this is {kind}, expected the {what} file itself")
     return path
+
+
+def unreadable(path: str | Path, what: str, error: Exception) -> InvalidValueError:
+    """What is raised where the operating system does not hand out a file."""
+    reason = getattr(error, "strerror", None) or error
+    return InvalidValueError(
+        f"{path}: {what} file cannot be read: {reason}; check the rights of the file and of its "
+        "folders (`ls -l`) and the disk"
+    )
+
+
+def read_bytes(path: str | Path, what: str) -> bytes:
+    """Reads a whole file.
+
+    Raises:
+        MissingFileError: If there is none.
+        InvalidValueError: If it cannot be read, is no plain file, or is larger than any such file.
+    """
+    path = existing(path, what)
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > LARGEST_FILE:
+                raise InvalidValueError(
+                    f"{path}: {what} file has {size} bytes, expected {LARGEST_FILE} at the most: "
+                    "it is damaged or another kind of file"
+                )
+            return file.read()
+    except OSError as error:
+        raise unreadable(path, what, error) from None
+
+
+def read_text(path: str | Path, what: str) -> str:
+    """Reads a text in UTF-8 as any editor saves it: with or without byte order mark, CRLF or LF.
+
+    Raises:
+        MissingFileError: If there is none.
+        InvalidValueError: If it cannot be read, or is no text in UTF-8.
+    """
+    content = read_bytes(path, what)
+    try:
+        return content.decode("utf-8").removeprefix("\N{BYTE ORDER MARK}")
+    except UnicodeDecodeError as error:
+        raise InvalidValueError(
+            f"{path}: {what} file is no text in UTF-8 ({error}); save it as UTF-8, or copy it anew"
+        ) from None
+
+
+def plain_name(name: str, what: str) -> str:
+    """The name of one file or folder, unchanged if it cannot lead anywhere else.
+
+    Raises:
+        InvalidValueError: If it is empty, has a path in it, or characters that no name needs.
+    """
+    wrong = (
+        name.strip() in ("", ".", "..")
+        or any(char in "/\\" or not char.isprintable() for char in name)
+        or len(name.encode("utf-8", "replace")) > _LONGEST_NAME
+    )
+    if wrong:
+        shown = repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...")
+        raise InvalidValueError(
+            f"{what} {shown} cannot be the name of a folder or file: give a name without / and \\ "
+            f"and without control characters, other than '.' and '..', of {_LONGEST_NAME} bytes at "
+            "the most"
+        )
+    return name
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from htcl.apis import CameraCalibration
+from htcl.apis.camera_file import read_calibration
 from htcl.apis.clip_builder import ClipBuilder
 from htcl.apis.frame_source import Frame
 from htcl.datasets.calibration import KittiCalibration
@@ -15,7 +16,9 @@ from htcl.datasets.semantic_kitti import SemanticKITTISSC
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.errors import InvalidValueError
 
-KITTI = KittiCalibration(*(np.eye(4) for _ in range(3)))
+# The middle of images of 6 x 4 pixels.
+MIDDLE = np.array([[1, 0, 2.5, 0], [0, 1, 1.5, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+KITTI = KittiCalibration(MIDDLE, MIDDLE, np.eye(4))
 CALIBRATION = CameraCalibration("calib.txt", KITTI)
 STEREO = frozenset({"images", "right", "history"})
 POSES = frozenset({"images", "history", "current_from_history"})
@@ -118,7 +121,7 @@ def test_what_is_missing_or_does_not_fit():
         builder.push(frame(1, size=(5, 6)), frame(1, "right", (5, 6)), pose(1))
     with pytest.raises(InvalidValueError, match="RGB uint8"):
         builder.push(frame(1)._replace(image=np.zeros((4, 6))), frame(1, "right"), pose(1))
-    with pytest.raises(InvalidValueError, match=r"a pose is \(4, 4\)"):
+    with pytest.raises(InvalidValueError, match=r"expected a \(4, 4\)"):
         builder.push(frame(1), frame(1, "right"), np.eye(3))
     with pytest.raises(InvalidValueError, match="pose is missing"):
         make(frozenset({"images", "history"}), 1, history_metres=2.0).push(frame(0))
@@ -177,3 +180,30 @@ def test_clips_are_those_of_the_data_set(spacing, writable_kitti_tree):
         for key in ("history", "history_right"):
             assert [int(p[-6:]) for p in ours[key]] == [int(Path(p).stem) for p in theirs[key]]
         np.testing.assert_allclose(ours["current_from_history"], theirs["current_from_history"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (np.full((4, 4), np.nan), "must be finite"),
+        (np.zeros((4, 4)), "not a rotation"),
+        (5 * np.eye(4), "not a rotation"),
+        (pose(1000), "jumps by 1000 m"),
+    ],
+)
+def test_poses_of_no_camera_are_refused_and_named(wrong, message):
+    builder = make(POSES, 1, history_stride=1)
+    builder.push(frame(0), pose=pose(0))
+    with pytest.raises(InvalidValueError, match=f"left 000001.*{message}"):
+        builder.push(frame(1), pose=wrong)
+    # The refused frame is no history.
+    assert builder.push(frame(1), pose=pose(1))["frame"] == "000001"
+
+
+def test_images_of_another_size_than_the_calibration(kitti_tree: Path):
+    """The synthetic camera has its middle at x = 60.7; images of half the width end at 62."""
+    calibration = read_calibration(kitti_tree / "sequences/00/calib.txt")
+    builder = make(frozenset({"images"}), 0, calibration)
+    builder.push(frame(0, size=(38, 124)))
+    with pytest.raises(InvalidValueError, match=r"calib\.txt: P2.*60.7 of images of 62 x 19"):
+        make(frozenset({"images"}), 0, calibration).push(frame(0, size=(19, 62)))

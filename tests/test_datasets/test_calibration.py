@@ -50,7 +50,7 @@ def test_missing_key_names_file_and_key(shared_dir: Path):
         ("P1: 7.19", "P1: x.19", "P1: not a number"),
         ("P0: 7.19", "P0: -7.19", "P0: focal lengths must be positive"),
         ("P0: 7.190000000000e+01", "P0: nan", "must be finite"),
-        ("P2: 7.190000000000e+01", "P2: 1e300", "P2: values must be finite and fit into 32 bits"),
+        ("P2: 7.190000000000e+01", "P2: 1e300", "P2: values must be finite"),
         ("Tr: 0.0", "Tr: 2.0", "not a rotation"),
     ],
 )

@@ -327,7 +327,7 @@ def test_ready_labels_may_be_compressed(writable_kitti_tree: Path):
         with pytest.raises(InvalidValueError, match=r"000000_1_1\.npz: not a readable \.npz file"):
             dataset[0]
     np.savez_compressed(path, other=np.zeros(1))
-    with pytest.raises(InvalidValueError, match=r"no item named 'labels\.npy'"):
+    with pytest.raises(InvalidValueError, match=r"holds \['other'\], expected the array"):
         dataset[0]
 
 
@@ -389,7 +389,9 @@ def test_twelve_classes_from_raw_and_from_ready_labels(writable_kitti_tree: Path
 def test_too_few_poses(writable_kitti_tree: Path):
     path = writable_kitti_tree / "sequences/00/poses.txt"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:8]))
-    with pytest.raises(InvalidValueError, match=r"poses\.txt: 8 poses, but frame 10 needs line 11"):
+    with pytest.raises(
+        InvalidValueError, match=r"poses\.txt: 8 poses, but .*times\.txt has 12 times"
+    ):
         build(writable_kitti_tree)
     build(writable_kitti_tree, inputs={"images", "history"})
 

@@ -137,7 +137,7 @@ def test_twice_broken_and_misnamed(archive, tmp_path):
     broken = tmp_path / "broken.zip"
     broken.write_bytes(b"no zip")
     assert "not a readable zip archive" in check(broken)[0]
-    with pytest.raises(MissingFileError, match="no such submission"):
+    with pytest.raises(MissingFileError, match="submission file not found"):
         check(tmp_path / "none.zip")
 
 
@@ -151,3 +151,19 @@ def test_expected_frames(kitti_tree, writable_kitti_tree):
         path.unlink()
     with pytest.raises(MissingFileError, match=r"no voxels/\*.bin in sequences 08"):
         expected_frames(KittiLayout(writable_kitti_tree), ["00", "08"])
+
+
+def test_archives_that_make_zipfile_stumble(archive, tmp_path):
+    """An unknown compression, a version to come, bits in the deflated data: lines, no traceback."""
+    content = archive.read_bytes()
+    central = content.index(b"PK\x01\x02", content.index(b".label"))
+    central = content.index(b".label", central) - 46 - len("sequences/11/predictions/000000")
+    assert content[central : central + 4] == b"PK\x01\x02"
+    for offset, value in ((10, 99), (6, 99)):
+        broken = bytearray(content)
+        broken[central + offset] = value
+        archive.write_bytes(broken)
+        assert any("not a readable zip archive" in line for line in check(archive))
+    for name in ("../11", "a/b"):
+        with pytest.raises(InvalidValueError, match="cannot be the name"):
+            label_path(tmp_path, name, "000000")

@@ -35,7 +35,7 @@ def tool(load_tool):
 def _frame(seed):
     """Raw ground truth with every id that the benchmark knows, mask, and prediction."""
     rng = np.random.default_rng(seed)
-    truth = rng.choice([*LEARNING_MAP, 7], GRID).astype(np.uint16)  # 7 is in no map
+    truth = rng.choice([*LEARNING_MAP], GRID).astype(np.uint16)
     invalid = rng.random(GRID) < 0.2
     prediction = np.where(rng.random(GRID) < 0.3, 0, rng.choice(SEMANTICKITTI.raw_ids, GRID))
     return truth, invalid, prediction.astype(np.uint16)
@@ -62,8 +62,8 @@ def _run(tool, *arguments):
 
 def _add_camera(root, sequence="08"):
     """A camera at the lidar that looks ahead; in view is ``|y|`` < x, ``|z|`` < x / 2."""
-    projection = "2 0 1.5 0 0 2 0.5 0 0 0 1 0"
-    lines = [f"P{number}: {projection}" for number in range(4)]
+    # The right cameras stand half a metre to the right.
+    lines = [f"P{n}: 2 0 1.5 {-(n % 2)} 0 2 0.5 0 0 0 1 0" for n in range(4)]
     lines.append("Tr: 0 -1 0 0 0 0 -1 0 1 0 0 0")
     folder = root / "sequences" / sequence
     (folder / "calib.txt").write_text("\n".join(lines))
@@ -220,6 +220,27 @@ def test_unscorable_ids_in_unscored_voxels_do_no_harm(tool, roots):
         np.where(invalid, 52, predicted).astype(np.uint16),
     )
     _run(tool, truth, prediction)
+
+
+def test_ids_of_the_truth_that_are_in_no_map_are_refused(tool, roots):
+    """Training ids in the place of raw ones, say: they would count as not scored, in silence."""
+    truth, prediction, frames = roots
+    file = truth / "sequences/08/voxels/000005.label"
+    changed = frames["000005"][0].copy()
+    changed[0, 0, :3] = 7
+    write_voxel_labels(file, changed)
+    with pytest.raises(InvalidValueError, match=r"000005.label: 1 unknown raw label id.*7 \(3 t"):
+        _run(tool, truth, prediction)
+
+
+def test_labels_of_infer_are_scored(tool, roots, capsys):
+    """tools/infer.py writes SEQUENCE/FRAME.label."""
+    truth, prediction, _ = roots
+    (prediction / "sequences/08/predictions").rename(prediction / "08")
+    (prediction / "sequences/08").rmdir()
+    (prediction / "sequences").rmdir()
+    _run(tool, truth, prediction)
+    assert "frames: 2" in capsys.readouterr().out
 
 
 def test_absent_sequence_lists_the_present_ones(tool, roots):

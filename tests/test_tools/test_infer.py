@@ -137,3 +137,14 @@ def test_real_frames(tool, weights, real_kitti, capsys):
     assert tool.main(line(weights("htcl_egopose"), clip, options)) == 0
     assert "1 frames in o/00" in capsys.readouterr().out
     assert sorted(path.name for path in Path("o/00").iterdir()) == ["000000.npz", "000000.png"]
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a/b", "..", "a\nb"])
+def test_a_name_stays_in_the_output(run_tool, kitti_tree, tmp_path, capsys, name):
+    image = kitti_tree / "sequences/00/image_2/000000.png"
+    arguments = ("--left", image, "--calib", kitti_tree / "sequences/00/calib.txt")
+    out = tmp_path / 'a folder\'s "out"'
+    # Refused before the network is looked for.
+    assert run_tool("infer.py", "c.py", "c.pth", *arguments, "--out", out, f"--name={name}") == 1
+    assert "--name" in (told := capsys.readouterr().err) and "cannot be the name" in told
+    assert not out.exists()

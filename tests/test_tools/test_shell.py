@@ -8,10 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 MINI = "projects/configs/occupancy/mini/htcl_egopose.py"
+ROOT = Path(__file__).resolve().parents[2]
+TRAIN = str(ROOT / "tools/train.py")
 # Script and a complete command line of it.
 SCRIPTS = {
     "run.sh": ("CONFIG", "2"),
@@ -104,7 +107,7 @@ def test_torchrun_on_one_machine(bash, stub):
     done = bash("run.sh", MINI, "3", "--resume", PATH=stub("python"), VIRTUAL_ENV="/some/env")
     assert done.stdout.split() == [
         "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "3",
-        "tools/train.py", MINI, "--resume", "--launcher", "pytorch",
+        TRAIN, MINI, "--resume", "--launcher", "pytorch",
     ]  # fmt: skip
 
 
@@ -116,18 +119,21 @@ def test_torchrun_on_two_machines(bash, stub):
     assert done.stdout.split() == [
         "-m", "torch.distributed.run", "--nnodes", "2", "--node_rank", "1",
         "--master_addr", "node0", "--master_port", "1234", "--nproc_per_node", "3",
-        "tools/train.py", MINI, "--launcher", "pytorch",
+        TRAIN, MINI, "--launcher", "pytorch",
     ]  # fmt: skip
 
 
 def test_evaluation_in_one_process(bash, stub, tmp_path):
     checkpoint = tmp_path / "some.pth"
     checkpoint.touch()
+    # From another folder: paths are those of the caller.
+    (tmp_path / "c.py").touch()
     done = bash(
-        "run_eval_kitti.sh", MINI, checkpoint, "--out", "a b",
+        ROOT / "run_eval_kitti.sh", "c.py", "some.pth", "--out", "a b",
         cwd=tmp_path, PATH=stub("python"), VIRTUAL_ENV="/some/env",
     )  # fmt: skip
-    assert done.stdout.splitlines() == ["tools/test.py", MINI, str(checkpoint), "--out", "a b"]
+    expected = [str(ROOT / "tools/test.py"), "c.py", "some.pth", "--out", "a b"]
+    assert done.stdout.splitlines() == expected, done.stderr
 
 
 @pytest.mark.parametrize("script", ["tools/slurm_train.sh", "tools/slurm_test.sh"])
@@ -150,7 +156,7 @@ def test_slurm_training(bash, stub):
         "--partition=gpu", "--job-name=htcl", "--gres=gpu:8", "--ntasks=16",
         "--ntasks-per-node=8", "--cpus-per-task=6", "--kill-on-bad-exit=1",
         "--time", "1:00", "--exclusive",
-        "python", "-u", "tools/train.py", MINI, "--resume", "--launcher", "slurm",
+        "python", "-u", TRAIN, MINI, "--resume", "--launcher", "slurm",
     ]  # fmt: skip
 
 
@@ -163,7 +169,7 @@ def test_slurm_test_on_part_of_a_node(bash, stub, tmp_path):
     )  # fmt: skip
     lines = done.stdout.splitlines()
     assert {"--gres=gpu:4", "--ntasks=4", "--ntasks-per-node=4"} <= set(lines)
-    assert lines[-5:] == ["tools/test.py", MINI, str(checkpoint), "--launcher", "slurm"]
+    assert lines[-5:] == [str(ROOT / "tools/test.py"), MINI, str(checkpoint), "--launcher", "slurm"]
 
 
 def test_every_tool_shows_an_example(repo_root):

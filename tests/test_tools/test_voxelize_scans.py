@@ -56,6 +56,25 @@ def test_existing_files_are_kept(run, kitti_tree: Path, tmp_path: Path):
     assert (read_voxel_labels(folder / "000000.label")[51:64, 139:147] == 10).any()
 
 
+def test_fewer_scans_than_asked_for_are_told(run, kitti_tree: Path, tmp_path: Path):
+    """The tree has 12 scans a sequence: 7 come after frame 4, 1 after frame 10."""
+    arguments = ("--data-root", kitti_tree, "--out", tmp_path, "--sequences", "08", "--jobs", 1)
+    status, out, _ = run(*arguments, "--frames", 4, 10, "--future", 3)
+    assert status == 0
+    assert "note: 1 of 2 frames gathered fewer than the 3 other scans" in out
+    assert "1 at the least" in out and "000010)" in out
+    status, out, _ = run(*arguments, "--frames", 4, "--future", 3, "--overwrite")
+    assert status == 0 and "note" not in out
+
+
+def test_a_bad_calibration_is_told_once(run, writable_kitti_tree: Path, tmp_path: Path):
+    path = writable_kitti_tree / "sequences/00/calib.txt"
+    path.write_text(path.read_text().replace("Tr:", "Td:"))
+    root = ("--data-root", writable_kitti_tree, "--out", tmp_path, "--jobs", 1)
+    status, _, err = run(*root, "--sequences", "00")
+    assert status == 1 and err.count("calibration lacks Tr") == 1
+
+
 def test_errors(run, kitti_tree: Path, tmp_path: Path):
     root = tmp_path / "kitti"
     shutil.copytree(kitti_tree / "sequences/00", root / "sequences/00")

@@ -30,3 +30,13 @@ def test_scores_in_and_out_of_view(make_result):
         "Out of view: IoU 50.0 %   mIoU 50.0 % (2 classes present)",
     ]
     assert view_scores(make_result(ground_truth=None), in_view) == []
+
+
+def test_a_class_that_only_the_network_invents_is_not_present(make_result):
+    """Half of the cars are taken for class 2, which the frame has not: IoU of the cars 1/2."""
+    truth = np.zeros((8, 8, 4), dtype=np.uint8)
+    truth[0, :4] = 1
+    prediction = truth.copy()
+    prediction[0, :2] = 2
+    text = frame_scores(make_result(prediction=prediction, ground_truth=truth))
+    assert "IoU 100.0 %" in text and "mIoU 50.0 % (1 classes present)" in text

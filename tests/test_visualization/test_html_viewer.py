@@ -178,3 +178,14 @@ def test_page_works_in_a_browser(page, browser):
     severe = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
     assert not severe
     assert not foreign_requests(browser, page)
+
+
+@pytest.mark.parametrize("name", ["</script><script>alert(1)", "<!--<script>", "<b onload='x'>"])
+def test_names_stay_text(make_result, tmp_path, name):
+    """No '<' of a name, of a sequence or a class, is in the page as such."""
+    name = name.replace("/", "|")
+    result = make_result(sequence=name)
+    result.class_names = (*result.class_names[:-1], "</script><!--<script>")
+    text = write_html([result], tmp_path / "v.html").read_text()
+    assert name not in text and "</script><!--<script>" not in text
+    assert name.replace("<", "\\u003c") in text

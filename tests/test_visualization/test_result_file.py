@@ -82,12 +82,12 @@ def test_reader_names_the_file(make_result, tmp_path):
 
     broken = tmp_path / "broken.npz"
     broken.write_bytes(b"no archive")
-    with pytest.raises(InvalidValueError, match=r"broken\.npz is not a result file"):
+    with pytest.raises(InvalidValueError, match=r"broken\.npz: not a readable"):
         FrameResult.load(broken)
 
     cut = make_result().save(tmp_path / "cut.npz")
     cut.write_bytes(cut.read_bytes()[:-200])
-    with pytest.raises(InvalidValueError, match=r"cut\.npz is not a result file"):
+    with pytest.raises(InvalidValueError, match=r"cut\.npz: not a readable"):
         FrameResult.load(cut)
 
     path = make_result().save(tmp_path / "old.npz")
@@ -166,3 +166,20 @@ def test_build_names_what_is_missing():
         build_frame_result(inputs, Sample(pred_voxels=Grid(street())))
     with pytest.raises(KeyError, match="no pred_voxels"):
         build_frame_result(make_inputs(), Sample())
+
+
+@pytest.mark.parametrize("key", ["sequence", "frame"])
+def test_names_stay_in_their_folder(make_result, tmp_path, key):
+    """Also those of a stranger's file, whose pictures are written under them."""
+    with pytest.raises(InvalidValueError, match=f"{key} '../../x' cannot be the name"):
+        make_result(**{key: "../../x"})
+    path = make_result().save(tmp_path / "a.npz")
+    with np.load(path) as archive:
+        entries = dict(archive)
+    np.savez(path, **{**entries, key: "../../x"})
+    with pytest.raises(InvalidValueError, match=rf"a\.npz: {key} '../../x' cannot be the name"):
+        FrameResult.load(path)
+    for wrong in (np.array([1, 2]), np.float64(1.5)):
+        np.savez(path, **{**entries, key: wrong})
+        with pytest.raises(InvalidValueError, match=rf"a\.npz: entry {key} is .*expected one text"):
+            FrameResult.load(path)

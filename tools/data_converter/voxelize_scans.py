@@ -78,7 +78,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--min-range", type=float, default=2.5, metavar="M", help="nearest point (default: 2.5)"
     )
     parser.add_argument(
-        "--max-range", type=float, default=50.0, metavar="M", help="farthest point (default: 50)"
+        "--max-range", type=float, default=70.0, metavar="M", help="farthest point (default: 70)"
+    )
+    parser.add_argument(
+        "--car-box",
+        type=float,
+        nargs=3,
+        default=[-2.0, 3.0, 2.0],
+        metavar=("BACK", "FRONT", "SIDE"),
+        help="points of the car itself, BACK < x < FRONT and |y| < SIDE, are left out "
+        "(default: -2 3 2, KITTI's car; 0 0 0: none)",
     )
     parser.add_argument(
         "--view-stride",
@@ -125,6 +134,7 @@ def convert(
     max_range: float,
     view_stride: int,
     drop_moving: bool,
+    car_box: tuple[float, float, float],
     overwrite: bool,
 ) -> int:
     """Writes the files of one frame that are absent (all with ``overwrite``).
@@ -152,6 +162,7 @@ def convert(
         max_range=max_range,
         view_stride=view_stride,
         drop_moving=drop_moving,
+        car_box=car_box,
     )
     written = 0
     for suffix in _SUFFIXES:
@@ -182,6 +193,8 @@ def find_jobs(layout: KittiLayout, args: argparse.Namespace) -> tuple[list[Voxel
         if args.out:
             output = Path(args.out) / "sequences" / sequence / "voxels"
         calibration, poses = layout.calibration(sequence), layout.poses(sequence)
+        # What is wrong with them is wrong with every frame: it is said once, before any work.
+        _poses(calibration, poses)
         for frame in wanted:
             if frame not in available:
                 raise MissingFileError(f"{folder / f'{frame:06d}.bin'}: lidar scan file not found")
@@ -240,6 +253,7 @@ def voxelize_scans(args: argparse.Namespace) -> int:
         max_range=args.max_range,
         view_stride=args.view_stride,
         drop_moving=args.drop_moving,
+        car_box=tuple(args.car_box),
         overwrite=args.overwrite,
     )
     results = run_jobs(function, jobs, args.jobs, "voxels")
@@ -249,6 +263,14 @@ def voxelize_scans(args: argparse.Namespace) -> int:
         f"{len(results) - len(bad)} frames made ({written} files written), {finished} were "
         f"finished, {len(bad)} failed"
     )
+    if thin := [job for job in jobs if len(job.scans) < args.past + 1 + args.future]:
+        counts = [len(job.scans) - 1 for job in thin]
+        print(
+            f"note: {len(thin)} of {len(jobs)} frames gathered fewer than the "
+            f"{args.past + args.future} other scans that were asked for, {min(counts)} at the "
+            f"least ({thin[counts.index(min(counts))].output}): the sequence begins or ends there, "
+            "or scans are missing"
+        )
     if bad:
         failed = listed([f"{result.job.output}: {result.error}" for result in bad])
         print(f"failed:{failed}", file=sys.stderr)

@@ -7,6 +7,7 @@ metres. ``a_from_b`` takes a point in b to a. The centre of the top-left pixel i
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -17,8 +18,14 @@ import numpy as np
 import yaml
 
 from htcl.datasets.calibration import KittiCalibration
-from htcl.errors import InvalidValueError
-from htcl.files import existing
+from htcl.datasets.plausibility import (
+    check_image_size,
+    check_mounting,
+    check_pair,
+    check_projection,
+)
+from htcl.errors import InvalidValueError, UserError
+from htcl.files import read_text
 from htcl.geometry import ImageTransform
 
 # The networks learn a voxel frame that lies as KITTI's lidar does: 1.73 m above the road, 0.27 m
@@ -51,8 +58,11 @@ class CameraCalibration:
         """Calibration of images of (height, width) that were scaled since.
 
         Raises:
-            InvalidValueError: If the images have another shape than the calibrated ones.
+            InvalidValueError: If the images have another shape than the calibrated ones, or the
+                principal point of ``calib.txt`` is not near their middle.
         """
+        if self.image_size is None:
+            check_image_size(self.kitti.p2, image_size, f"{self.path}: P2")
         if self.image_size is None or self.image_size == tuple(image_size):
             return self.kitti
         (old_height, old_width), (height, width) = self.image_size, image_size
@@ -83,15 +93,18 @@ def read_calibration(path: str | Path) -> CameraCalibration:
     if path.suffix.lower() not in (".yml", ".yaml"):
         return CameraCalibration(path, KittiCalibration.from_file(path))
     try:
-        content = yaml.safe_load(existing(path, "calibration").read_text(encoding="utf-8-sig"))
-    except yaml.YAMLError as error:
+        content = yaml.safe_load(read_text(path, "calibration"))
+    # Of a damaged file, YAML's constructors raise others than its own type; both name the place.
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        if isinstance(error, UserError):
+            raise
         raise InvalidValueError(f"{path}: not a YAML file: {error}") from None
     _check_keys(path, "", content, *_FILE_KEYS)
     camera, size = content["camera"], content["image_size"]
     _check_keys(path, "camera.", camera, *_CAMERA_KEYS)
     if not (isinstance(size, list) and len(size) == 2 and all(type(x) is int for x in size)):
         raise InvalidValueError(
-            f"{path}: image_size must be [height, width] in pixels, found {size!r}"
+            f"{path}: image_size must be [height, width] in pixels, found {reprlib.repr(size)}"
         )
     fx, fy, cx, cy = (_number(path, key, content[key]) for key in ("fx", "fy", "cx", "cy"))
     baseline = _number(path, "baseline", content.get("baseline", 0.0))
@@ -106,6 +119,11 @@ def read_calibration(path: str | Path) -> CameraCalibration:
     right = left.copy()
     right[0, 3] = -fx * baseline
     camera_from_lidar = np.linalg.inv(lidar_from_camera(**pose))
+    check_projection(left, f"{path}: fx, fy, cx, cy")
+    check_image_size(left, tuple(size), f"{path}: cx, cy and image_size")
+    check_mounting(np.linalg.inv(camera_from_lidar), f"{path}: camera")
+    if "baseline" in content:
+        check_pair(left, right, f"{path}: baseline")
     kitti = KittiCalibration(left, right, camera_from_lidar)
     return CameraCalibration(path, kitti, tuple(size), "baseline" in content)
 
@@ -139,7 +157,7 @@ def _check_keys(
     if not isinstance(found, dict):
         raise InvalidValueError(
             f"{path}: {prefix.rstrip('.') or 'the file'} must hold the keys {', '.join(required)}, "
-            f"found {found!r}"
+            f"found {reprlib.repr(found)}"
         )
 
     def names(keys: Iterable[Any]) -> str:
@@ -157,5 +175,5 @@ def _check_keys(
 
 def _number(path: Path, key: str, value: Any) -> float:
     if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
-        raise InvalidValueError(f"{path}: {key} must be a number, found {value!r}")
+        raise InvalidValueError(f"{path}: {key} must be a number, found {reprlib.repr(value)}")
     return float(value)

@@ -14,6 +14,7 @@ import numpy as np
 from htcl.apis.camera_file import CameraCalibration
 from htcl.apis.frame_source import Frame
 from htcl.datasets.history_spacing import HistorySpacing
+from htcl.datasets.plausibility import check_rigid, check_track
 from htcl.datasets.sample_info import CameraInfo
 from htcl.datasets.specification import DatasetSpecification
 from htcl.errors import InvalidValueError
@@ -137,8 +138,10 @@ class ClipBuilder:
             )
         if self._posed and pose is None:
             raise InvalidValueError(f"{left.place}: the pose is missing, which this model needs")
-        if pose is not None and np.shape(pose) != (4, 4):
-            raise InvalidValueError(f"{left.place}: a pose is (4, 4), found {np.shape(pose)}")
+        if pose is not None:
+            check_rigid(pose, f"{left.place}: pose")
+        if pose is not None and self._past:
+            check_track([self._past[-1].pose, pose], f"{left.place}: poses")
         others = [right] if right and self._stereo else []
         others += [moment.left for moment in list(self._past)[-1:]]
         for frame in (left, *others):

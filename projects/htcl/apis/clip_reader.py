@@ -16,6 +16,7 @@ from htcl.datasets.calibration import read_poses
 from htcl.datasets.history_spacing import HistorySpacing
 from htcl.datasets.specification import DatasetSpecification
 from htcl.errors import InvalidValueError
+from htcl.files import plain_name
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class ClipReader:
         right = self._right_source(left, item.get("right"))
         spacing = _in_frames_given(left, spacing)
         poses = self._poses(left, item.get("poses"), static, needs_poses(self.inputs, spacing))
-        builder = self.builder(item["calib"], spacing, str(item.get("name") or left.title))
+        name = plain_name(str(item.get("name") or left.title), "the sequence's name (--name)")
+        builder = self.builder(item["calib"], spacing, name)
         rights = None if right is None else iter(right)
         last = None if max_frames is None else (max_frames - 1) * every
         index = -1

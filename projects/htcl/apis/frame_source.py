@@ -12,7 +12,7 @@ import imageio.v3 as imageio
 import numpy as np
 from PIL import Image
 
-from htcl.datasets.transforms.load_images import read_image
+from htcl.datasets.image_files import read_image
 from htcl.errors import InvalidValueError, MissingFileError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm")

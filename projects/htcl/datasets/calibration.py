@@ -7,52 +7,46 @@ centre of the top-left pixel is (0, 0).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from htcl.datasets.plausibility import (
+    check_mounting,
+    check_numbers,
+    check_pair,
+    check_projection,
+    check_rigid,
+    check_track,
+)
 from htcl.errors import InvalidValueError
-from htcl.files import existing
+from htcl.files import read_text
 
 _KEYS = ("P0", "P1", "P2", "P3", "Tr")
-# Networks calculate in 32 bits.
-_LARGEST = float(np.finfo(np.float32).max)
 
 
-def read_lines(path: str | Path, what: str) -> list[str]:
-    """Reads a text file, as any editor saves it: with or without a byte order mark, CRLF or LF."""
+def _to_numbers(words: Sequence[str], where: str) -> np.ndarray:
+    """Finite float64 of the words of a line."""
     try:
-        return existing(path, what).read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InvalidValueError(f"{path}: {what} file is no text: {error}") from None
-
-
-def to_matrix(values: list[str], where: str) -> np.ndarray:
-    """Makes a (4, 4) float64 matrix of the 12 numbers of its first three rows."""
-    if len(values) != 12:
-        raise InvalidValueError(f"{where}: {len(values)} values, expected 12 (a 3x4 matrix)")
-    try:
-        rows = np.array([float(value) for value in values]).reshape(3, 4)
+        values = np.array([float(word) for word in words])
     except ValueError as error:
-        raise InvalidValueError(f"{where}: not a number: {error}") from None
-    if not (np.abs(rows) <= _LARGEST).all():
+        comma = " (a decimal point is expected, not a comma)" if "," in "".join(words) else ""
+        raise InvalidValueError(f"{where}: not a number: {error}{comma}") from None
+    check_numbers(values, where)
+    return values
+
+
+def to_matrix(words: Sequence[str], where: str) -> np.ndarray:
+    """Makes a (4, 4) float64 matrix of the 12 numbers of its first three rows."""
+    if len(words) != 12:
         raise InvalidValueError(
-            f"{where}: values must be finite and fit into 32 bits, found {' '.join(values)}"
+            f"{where}: {len(words)} values, expected 12 (a 3x4 matrix); the line is cut or joined "
+            "with another: copy the file anew"
         )
+    rows = _to_numbers(words, where).reshape(3, 4)
     return np.vstack([rows, (0.0, 0.0, 0.0, 1.0)])
-
-
-def check_rigid(matrix: np.ndarray, where: str) -> None:
-    """Raises InvalidValueError if the 3x3 part of a matrix is no rotation; ``where`` names it."""
-    rotation = matrix[:3, :3]
-    error = np.abs(rotation @ rotation.T - np.eye(3)).max()
-    # Files carry six or more digits; 1e-3 passes every real file and refuses mixed-up rows.
-    if error > 1e-3 or np.linalg.det(rotation) < 0:
-        raise InvalidValueError(
-            f"{where}: the 3x3 part is not a rotation (deviation {error:.3g}); "
-            "expected a rigid 3x4 transform"
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +73,13 @@ class KittiCalibration:
                 no sound calibration.
         """
         lines: dict[str, list[str]] = {}
-        for line in read_lines(path, "calibration"):
+        for line in read_text(path, "calibration").splitlines():
             key, colon, rest = line.partition(":")
+            if colon and key.strip() in lines:
+                raise InvalidValueError(
+                    f"{path}: calibration has two lines {key.strip()}, expected one of each; "
+                    "remove the wrong one"
+                )
             if colon:
                 lines[key.strip()] = rest.split()
         missing = [key for key in _KEYS if key not in lines]
@@ -92,12 +91,10 @@ class KittiCalibration:
             )
         matrices = {key: to_matrix(lines[key], f"{path}: {key}") for key in _KEYS}
         for key in _KEYS[:4]:
-            if not (np.float32(np.diag(matrices[key])[:2]) > 0).all():
-                raise InvalidValueError(
-                    f"{path}: {key}: focal lengths must be positive, "
-                    f"found {matrices[key][0, 0]} and {matrices[key][1, 1]}"
-                )
+            check_projection(matrices[key], f"{path}: {key}")
         check_rigid(matrices["Tr"], f"{path}: Tr")
+        check_mounting(np.linalg.inv(matrices["Tr"]), f"{path}: Tr")
+        check_pair(matrices["P2"], matrices["P3"], f"{path}: P2 and P3")
         return cls(matrices["P2"], matrices["P3"], matrices["Tr"])
 
     @property
@@ -119,19 +116,59 @@ def read_poses(path: str | Path) -> np.ndarray:
 
     Raises:
         MissingFileError: If the file is absent.
-        InvalidValueError: If it is empty, or a line is no rigid 3x4 matrix; the line is named.
+        InvalidValueError: If it is empty, or a line is no rigid 3x4 matrix or far from the one
+            before it; the line is named.
     """
-    poses = []
-    for number, line in enumerate(read_lines(path, "pose"), start=1):
-        if line.strip():
-            pose = to_matrix(line.split(), f"{path}: line {number}")
-            check_rigid(pose, f"{path}: line {number}")
-            poses.append(pose)
+    poses: list[np.ndarray] = []
+    for number, line in enumerate(read_text(path, "pose").splitlines(), start=1):
+        if not line.strip():
+            continue
+        if len(poses) < number - 1:
+            raise InvalidValueError(
+                f"{path}: line {number} comes after an empty line, expected line n to be the pose "
+                "of frame n - 1; copy the file anew"
+            )
+        pose = to_matrix(line.split(), f"{path}: line {number}")
+        check_rigid(pose, f"{path}: line {number}")
+        poses.append(pose)
     if not poses:
         raise InvalidValueError(
             f"{path}: no pose in the file, expected one line of 12 numbers a frame"
         )
+    check_track(poses, str(path))
     return np.stack(poses)
+
+
+def read_times(path: str | Path) -> np.ndarray:
+    """Reads ``times.txt``: a line for each frame, (N,) float64 seconds.
+
+    Raises:
+        MissingFileError: If the file is absent.
+        InvalidValueError: If it is empty, a line is no number, or the times do not rise.
+    """
+    words = read_text(path, "time").split()
+    times = _to_numbers(words, str(path))
+    if not len(times):
+        raise InvalidValueError(f"{path}: no time in the file, expected one number a frame")
+    back = np.flatnonzero(np.diff(times) <= 0)
+    if back.size:
+        line = int(back[0]) + 1
+        raise InvalidValueError(
+            f"{path}: the time of line {line + 1}, {times[line]:g} s, does not come after that of "
+            f"line {line}, {times[line - 1]:g} s; lines are exchanged or damaged: copy the file "
+            "anew"
+        )
+    return times
+
+
+def check_count(poses: np.ndarray, poses_path: str | Path, times_path: str | Path) -> None:
+    """Raises InvalidValueError if there is not one pose for each line of ``times.txt``."""
+    times = read_times(times_path)
+    if len(times) != len(poses):
+        raise InvalidValueError(
+            f"{poses_path}: {len(poses)} poses, but {times_path} has {len(times)} times; expected "
+            "one each for a frame. A missing line shifts all poses after it: copy both files anew"
+        )
 
 
 def lidar_poses(camera_poses: np.ndarray, calibration: KittiCalibration) -> np.ndarray:

@@ -7,22 +7,19 @@ any resolution. A file holds one of these, floating-point numbers without pickle
 * ``disparity`` (h', w'): pixels of the original image, whatever the width of the map;
 * ``probability`` (P, h', w') and its planes, ``depth`` (P,) or ``disparity`` (P,) in these units.
 
-In a map, 0, NaN and infinity are unknown; in a volume, pixels whose probabilities do not have a
-positive sum.
+In a map, 0, NaN and infinity are unknown (also what only 32 bits make infinite); in a volume,
+pixels whose probabilities do not have a positive sum.
 """
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from htcl.array_files import read_npz
 from htcl.errors import InvalidValueError
-from htcl.files import existing
 
 _CONTENTS = (
     {"depth"},
@@ -58,7 +55,11 @@ def read_depth_file(path: str | Path) -> ExternalDepth:
         MissingFileError: If the file is absent.
         InvalidValueError: If it is no ``.npz`` file, or holds something else than described.
     """
-    arrays = _read(existing(path, "external depth"))
+    arrays = read_npz(
+        path,
+        "external depth",
+        f"expected one of numpy.savez or numpy.savez_compressed with {_EXPECTED}",
+    )
     if set(arrays) not in _CONTENTS:
         raise InvalidValueError(
             f"{path}: the file holds {sorted(arrays) or 'nothing'}, expected {_EXPECTED}"
@@ -91,20 +92,6 @@ def read_depth_file(path: str | Path) -> ExternalDepth:
     return ExternalDepth(probability[order], planes, unit)
 
 
-def _read(path: Path) -> Mapping[str, np.ndarray]:
-    try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            raise ValueError("it is a single .npy array")
-        with content:
-            return dict(content)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise InvalidValueError(
-            f"{path}: not a readable .npz file ({error}); expected one of numpy.savez or "
-            f"numpy.savez_compressed with {_EXPECTED}"
-        ) from error
-
-
 def _checked(path: str | Path, key: str, array: np.ndarray, axes: int) -> np.ndarray:
     """The array in float32, 0 where it is not finite."""
     names = "(planes, height, width)" if axes == 3 else "(height, width)"
@@ -117,4 +104,5 @@ def _checked(path: str | Path, key: str, array: np.ndarray, axes: int) -> np.nda
             f"{path}: {key} is {array[place]} at {names} = {place} and negative at {len(negative)} "
             "places, expected 0 where it is unknown"
         )
-    return np.nan_to_num(array.astype(np.float32), nan=0.0, posinf=0.0)
+    with np.errstate(over="ignore"):
+        return np.nan_to_num(array.astype(np.float32), nan=0.0, posinf=0.0)

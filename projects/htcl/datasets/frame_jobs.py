@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -25,7 +25,11 @@ class JobResult(NamedTuple):
 
 
 def run_jobs(
-    function: Callable[[Any], Any], jobs: Sequence[Any], processes: int = 1, description: str = ""
+    function: Callable[[Any], Any],
+    jobs: Sequence[Any],
+    processes: int = 1,
+    description: str = "",
+    on_result: Callable[[JobResult], object] = lambda result: None,
 ) -> list[JobResult]:
     """Calls ``function(job)`` for every job, with a progress bar; results in the jobs' order.
 
@@ -37,6 +41,7 @@ def run_jobs(
         jobs: Picklable arguments.
         processes: Number of worker processes; 1 works in this process.
         description: Text before the progress bar.
+        on_result: Called in this process with each result as it comes, in the jobs' order.
 
     Raises:
         concurrent.futures.process.BrokenProcessPool: If a worker process was killed, for example
@@ -44,11 +49,24 @@ def run_jobs(
     """
     call = partial(_guarded, function)
     if processes <= 1 or len(jobs) <= 1:
-        return [call(job) for job in tqdm(jobs, desc=description, unit="frame")]
+        return _collected(map(call, jobs), len(jobs), description, on_result)
     chunk = math.ceil(len(jobs) / (processes * _CHUNKS_PER_PROCESS))
     with ProcessPoolExecutor(max_workers=min(processes, len(jobs))) as pool:
         results = pool.map(call, jobs, chunksize=min(chunk, _LONGEST_CHUNK))
-        return list(tqdm(results, total=len(jobs), desc=description, unit="frame"))
+        return _collected(results, len(jobs), description, on_result)
+
+
+def _collected(
+    results: Iterable[JobResult],
+    total: int,
+    description: str,
+    on_result: Callable[[JobResult], object],
+) -> list[JobResult]:
+    collected = []
+    for result in tqdm(results, total=total, desc=description, unit="frame"):
+        on_result(result)
+        collected.append(result)
+    return collected
 
 
 def _guarded(function: Callable[[Any], Any], job: Any) -> JobResult:

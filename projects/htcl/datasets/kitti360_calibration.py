@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from htcl.datasets.calibration import check_rigid, read_lines, to_matrix
+from htcl.datasets.calibration import to_matrix
+from htcl.datasets.plausibility import check_rigid
 from htcl.errors import InvalidValueError
-from htcl.files import atomic_write
+from htcl.files import atomic_write, read_text
 
 # What the files of the data set say; all its drives were recorded with one rig. For copies without
 # the folder calibration/.
@@ -76,7 +77,7 @@ class Kitti360Calibration:
             right[0, 3] = _RIGHT_OFFSET
         lidar = [str(x) for x in _LIDAR_FROM_CAMERA]
         if (path := paths[_TO_LIDAR]) not in missing:
-            lidar = " ".join(read_lines(path, "calibration")).split()
+            lidar = " ".join(read_text(path, "calibration").splitlines()).split()
         lidar_from_camera = to_matrix(lidar, str(path))
         check_rigid(lidar_from_camera, str(path))
         if (path := paths[_TO_IMU]) not in missing:
@@ -138,7 +139,7 @@ def read_numbered_poses(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """
     numbers: list[int] = []
     poses = []
-    for row, line in enumerate(read_lines(path, "pose"), start=1):
+    for row, line in enumerate(read_text(path, "pose").splitlines(), start=1):
         words, where = line.split(), f"{path}: line {row}"
         if not words:
             continue
@@ -170,7 +171,7 @@ def write_numbered_poses(path: str | Path, poses: np.ndarray) -> None:
 def _keyed(path: Path, keys: tuple[str, ...]) -> dict[str, list[str]]:
     """The words of lines ``key: words``; InvalidValueError if a key is missing."""
     lines = {}
-    for line in read_lines(path, "calibration"):
+    for line in read_text(path, "calibration").splitlines():
         key, colon, rest = line.partition(":")
         if colon:
             lines[key.strip()] = rest.split()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from htcl.errors import InvalidValueError, MissingFileError
+from htcl.files import plain_name
 
 ROOT_VARIABLE = "SEMANTICKITTI_ROOT"
 
@@ -140,19 +141,29 @@ class KittiLayout:
         """Lists where the folder of a kind may be, best first."""
         if kind not in FRAME_FILES:
             raise KeyError(f"unknown kind of file {kind!r}, expected one of {sorted(FRAME_FILES)}")
-        return [parent / sequence / FRAME_FILES[kind][0] for parent in self._parents(kind)]
+        name = plain_name(sequence, "sequence")
+        return [parent / name / FRAME_FILES[kind][0] for parent in self._parents(kind)]
+
+    def calibration_path(self, sequence: str) -> Path:
+        """Builds the path of ``calib.txt`` in the main root; it may be missing."""
+        return self._main / plain_name(sequence, "sequence") / "calib.txt"
 
     def calibration(self, sequence: str) -> Path:
         """Finds ``calib.txt`` of a sequence."""
         searched = [parent / sequence / "calib.txt" for parent in self._parents("image_2")]
-        return _first(searched, Path.is_file, f"sequence {sequence}: no calib.txt")
+        return _first(searched, os.path.lexists, f"sequence {sequence}: no calib.txt")
 
     def poses(self, sequence: str) -> Path:
         """Finds the poses: ``XX/poses.txt``, or KITTI's ``poses/XX.txt`` beside ``sequences``."""
         parents = self._parents("image_2")
         searched = [parent / sequence / "poses.txt" for parent in parents]
         searched += [parent.parent / "poses" / f"{sequence}.txt" for parent in parents]
-        return _first(searched, Path.is_file, f"sequence {sequence}: no poses.txt")
+        return _first(searched, os.path.lexists, f"sequence {sequence}: no poses.txt")
+
+    def times(self, sequence: str) -> Path | None:
+        """Finds ``times.txt`` of a sequence; None if there is none, which nobody has to have."""
+        searched = (parent / sequence / "times.txt" for parent in self._parents("image_2"))
+        return next(filter(os.path.lexists, searched), None)
 
     def training_label(self, sequence: str, frame: str, scale: str) -> Path:
         """Builds the path of a training label of scale 1_1, 1_2 or 1_8; it may be missing."""
@@ -181,8 +192,17 @@ def _find_parent(root: Path) -> Path | None:
 
 
 def list_frames(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
-    """Lists the files of a folder by frame, in order; of several suffixes the first one wins."""
-    names = os.listdir(folder)
+    """Lists the files of a folder by frame, in order; of several suffixes the first one wins.
+
+    Raises:
+        InvalidValueError: If the folder may not be listed.
+    """
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise InvalidValueError(
+            f"{folder}: folder cannot be listed: {error.strerror}; check its rights (`ls -ld`)"
+        ) from None
     found: dict[str, Path] = {}
     # The official suffix comes last and wins.
     for suffix in reversed(suffixes):

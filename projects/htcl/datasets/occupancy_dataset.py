@@ -5,23 +5,27 @@ from __future__ import annotations
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from mmengine.dataset import BaseDataset, Compose
 from mmengine.logging import print_log
 
+from htcl.datasets.file_checks import FileCheck, FrameChecks, check_camera, usual_sizes
 from htcl.datasets.history_gaps import HistoryGaps
 from htcl.datasets.history_spacing import HistorySpacing
+from htcl.datasets.image_files import image_size
 from htcl.datasets.sample_cache import SampleCache
 from htcl.datasets.sample_info import HISTORY_INPUTS, SampleInfo
 from htcl.datasets.specification import DatasetSpecification, build_specification
-from htcl.errors import InvalidValueError, MissingFileError, listed
+from htcl.errors import InvalidValueError, MissingFileError, UserError, listed
 from htcl.geometry import relative_motion
+
+_Content = TypeVar("_Content")
 
 
 class OccupancyDataset(BaseDataset, ABC):
@@ -103,6 +107,8 @@ class OccupancyDataset(BaseDataset, ABC):
         self.depth_root = depth_root
         self.with_labels = split in self.specification.label_splits if labels is None else labels
         self.check_files = check_files
+        # While files are examined: what was found; see `attempt`.
+        self._problems: list[str] | None = None
         metainfo = {
             "classes": self.specification.class_names,
             "palette": [tuple(colour) for colour in self.specification.palette],
@@ -125,6 +131,60 @@ class OccupancyDataset(BaseDataset, ABC):
         (:meth:`wants`, ``spacing.needs_poses``). Frames with ``is_sample=False`` serve as history
         only.
         """
+
+    def attempt(self, read: Callable[..., _Content], *arguments: Any) -> _Content | None:
+        """Calls a reader of a file about a whole sequence, for :meth:`list_sequence`.
+
+        What it raises is raised; only while files are examined (:meth:`examine`) it is noted and
+        None takes the place of the content, so that the rest is examined too.
+        """
+        try:
+            return read(*arguments)
+        except UserError as error:
+            if self._problems is None:
+                raise
+            self._problems.append(str(error))
+            return None
+
+    @property
+    def examining(self) -> bool:
+        """Whether :meth:`examine` is at work: what is optional in a training is missed then."""
+        return self._problems is not None
+
+    def examine(self, sequence: str) -> tuple[list[str], list[FileCheck]]:
+        """What is wrong with a sequence as a whole, and the checks of its files.
+
+        Everything follows from :meth:`list_sequence`, so that a data set has to do nothing for it;
+        one that reads several files about a sequence calls them by :meth:`attempt`.
+        """
+        self._problems = []
+        try:
+            frames = self.attempt(self.list_sequence, sequence) or []
+            sizes = usual_sizes(frames)
+            for camera, size in zip(frames[0]["cameras"] if frames else (), sizes, strict=True):
+                if size is not None and camera["intrinsics"] is not None:
+                    self.attempt(check_camera, frames[0], camera, size)
+            problems = list(dict.fromkeys(self._problems))
+        finally:
+            self._problems = None
+        checks = FrameChecks(
+            self.specification,
+            self.with_labels,
+            with_right=self._looks_at("right", "history_right"),
+            with_lidar=self._looks_at("depth_maps", "points"),
+            needs_lidar=self.split.startswith("train"),
+            sizes=sizes,
+        )
+        return problems, [
+            check for frame in frames for check in (*checks.of(frame), *self.further_checks(frame))
+        ]
+
+    def _looks_at(self, *names: str) -> bool:
+        return any(self.wants(name) is not False for name in names)
+
+    def further_checks(self, frame: SampleInfo) -> list[FileCheck]:
+        """Checks of files that a frame has besides those that its info names."""
+        return []
 
     def wants(self, name: str) -> bool | None:
         """Whether an input is wanted; None: if there is one."""
@@ -154,6 +214,7 @@ class OccupancyDataset(BaseDataset, ABC):
             )
         if self.check_files:
             self._check(samples)
+            self._check_cameras(samples)
         return samples
 
     def prepare_data(self, idx: int) -> Any:
@@ -220,6 +281,18 @@ class OccupancyDataset(BaseDataset, ABC):
                     "or give the distance in frames (history_stride, history_metres=None)"
                 )
         return [pose for pose in poses if pose is not None]
+
+    def _check_cameras(self, samples: Sequence[SampleInfo]) -> None:
+        """Checks the cameras of each sequence, and notes the size of their images."""
+        sizes: dict[str, list[tuple[int, int]]] = {}
+        for sample in samples:
+            sequence = sample["sequence"]
+            if sequence not in sizes:
+                sizes[sequence] = [image_size(camera["image"]) for camera in sample["cameras"]]
+                for camera, size in zip(sample["cameras"], sizes[sequence], strict=True):
+                    check_camera(sample, camera, size)
+            for camera, size in zip(sample["cameras"], sizes[sequence], strict=True):
+                camera["image_size"] = size
 
     def _check(self, samples: Sequence[SampleInfo]) -> None:
         """Looks for every file that the pipeline needs, listing each folder once."""

@@ -35,6 +35,8 @@ class CameraInfo(TypedDict, total=False):
     """(4, 4) float64, camera point -> original pixel, fourth column kept."""
     reference_from_camera: np.ndarray
     """(4, 4) float64, rigid, to the frame of the voxel grid."""
+    image_size: tuple[int, int]
+    """(height, width) of the images of the sequence, to which the intrinsics belong; if known."""
     focal_baseline: float | None
     """Focal length times baseline of the pair, original pixels times metres."""
     world_from_camera: np.ndarray | None
@@ -90,3 +92,9 @@ def wanted_inputs(results: Mapping[str, Any], available: Mapping[str, bool]) -> 
                 "depth_prior, history_depth_prior: files of external depth)"
             )
     return {name for name in available if name in wanted}
+
+
+def calibration_name(sample: Mapping[str, Any], camera: CameraInfo) -> str:
+    """What messages call the calibration of a camera: its file, if known, and the camera."""
+    frame = f"sequence {sample.get('sequence')} frame {sample.get('frame')}"
+    return f"{sample.get('calib_path') or frame}: camera {camera.get('name')!r}"

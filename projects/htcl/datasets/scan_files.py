@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from htcl.datasets.plausibility import check_points
 from htcl.errors import InvalidValueError
-from htcl.files import existing
+from htcl.files import read_bytes
 
 _POINT_BYTES = 16
 _LABEL_BYTES = 4
@@ -18,19 +19,18 @@ def read_scan(path: str | Path) -> np.ndarray:
 
     Raises:
         MissingFileError: If the file is absent.
-        InvalidValueError: If its size is not a multiple of 16 bytes, or a coordinate is not finite.
+        InvalidValueError: If it is empty, its size is not a multiple of 16 bytes, or coordinates
+            are no metres of a lidar (:func:`~htcl.datasets.plausibility.check_points`).
     """
-    path = existing(path, "lidar scan")
-    found = path.stat().st_size
-    if found % _POINT_BYTES:
+    content = read_bytes(path, "lidar scan")
+    if len(content) % _POINT_BYTES:
         raise InvalidValueError(
-            f"{path}: lidar scan has {found} bytes, expected a multiple of {_POINT_BYTES} "
-            "(4 float32 a point)"
+            f"{path}: lidar scan has {len(content)} bytes, expected a multiple of {_POINT_BYTES} "
+            "(4 float32 a point); it is cut short or of another format, copy it anew"
         )
-    points = np.fromfile(path, dtype="<f4").reshape(-1, 4)
-    # The remission may be anything; but to look at the whole array at once is faster.
-    if not (np.isfinite(points).all() or np.isfinite(points[:, :3]).all()):
-        raise InvalidValueError(f"{path}: lidar scan holds coordinates that are not finite")
+    points = np.frombuffer(bytearray(content), dtype="<f4").reshape(-1, 4)
+    # The remission may be anything.
+    check_points(points[:, :3], str(path))
     return points
 
 
@@ -43,13 +43,19 @@ def read_point_labels(
 
     Raises:
         MissingFileError: If the file is absent.
-        InvalidValueError: If it has not one label a point.
+        InvalidValueError: If it has not one label a point, or all are 0.
     """
-    path = existing(path, "point label")
-    found = path.stat().st_size
-    if found != num_points * _LABEL_BYTES:
+    content = read_bytes(path, "point label")
+    if len(content) != num_points * _LABEL_BYTES:
         raise InvalidValueError(
-            f"{path}: point label file has {found} bytes, expected {num_points * _LABEL_BYTES} "
-            f"(one uint32 for each of the {num_points} points of {scan_path})"
+            f"{path}: point label file has {len(content)} bytes, expected "
+            f"{num_points * _LABEL_BYTES} (one uint32 for each of the {num_points} points of "
+            f"{scan_path}); one of the two is cut short or of another frame, copy both anew"
         )
-    return np.fromfile(path, dtype="<u4")
+    labels = np.frombuffer(bytearray(content), dtype="<u4")
+    if not labels.any():
+        raise InvalidValueError(
+            f"{path}: all {len(labels)} point labels are 0, as in a file whose content was lost; "
+            "copy it anew, or leave out this frame if nobody labelled it"
+        )
+    return labels

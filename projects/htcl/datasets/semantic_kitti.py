@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from mmengine.registry import DATASETS
 
-from htcl.datasets.calibration import KittiCalibration, read_poses
+from htcl.datasets.calibration import KittiCalibration, check_count, read_poses
+from htcl.datasets.file_checks import FileCheck, mask_check
 from htcl.datasets.layout import FRAME_FILES, KittiLayout
 from htcl.datasets.occupancy_dataset import OccupancyDataset
 from htcl.datasets.sample_info import SampleInfo
@@ -73,21 +76,16 @@ class SemanticKITTISSC(OccupancyDataset):
     def list_sequence(self, sequence: str) -> list[SampleInfo]:
         """Lists the images of a drive up to the last sample, and the files that belong to them."""
         layout = self.layout
-        images = layout.frames(sequence, "image_2")
         kind = "voxel_bin" if self.frames == "voxels" else "image_2"
-        samples = layout.frames(sequence, kind)
-        if not samples or not images:
-            raise MissingFileError(
-                f"sequence {sequence}: {len(samples)} frames in {layout.folder(sequence, kind)} "
-                f"and {len(images)} images in {layout.folder(sequence, 'image_2')}, expected at "
-                "least one each (images are .png or .jpg)"
-            )
-        calib_path = layout.calibration(sequence)
-        calibration = KittiCalibration.from_file(calib_path)
-        lidar_from_camera = calibration.lidar_from_camera
+        found = self.attempt(self._images_and_samples, sequence, kind)
+        calibration = self.attempt(self._calibration, sequence)
+        if found is None:
+            return []
+        matrices = _matrices(calibration)
+        images, samples = found
         sample_numbers = set(map(int, samples))
         last = max(sample_numbers)
-        poses, poses_path = self._poses(sequence, last)
+        poses, poses_path = self.attempt(self._poses, sequence, last) or (None, None)
         width = len(next(iter(images)))
         # A drive has no gaps: a number without a file is a missing file. A sample before the first
         # image (a cut sequence) is listed too, so that the check names its image.
@@ -107,10 +105,10 @@ class SemanticKITTISSC(OccupancyDataset):
                         "image": str(paths["image_2"][frame]),
                         "right": str(paths["image_3"][frame]),
                         "depth": depth.get(frame),
-                        "intrinsics": calibration.p2,
-                        "reference_from_camera": lidar_from_camera,
-                        "focal_baseline": calibration.focal_baseline,
                         "world_from_camera": None if poses is None else poses[int(frame)],
+                        "intrinsics": matrices[0],
+                        "reference_from_camera": matrices[1],
+                        "focal_baseline": matrices[2],
                     }
                 ],
                 "lidar": str(paths["velodyne"][frame]),
@@ -120,11 +118,35 @@ class SemanticKITTISSC(OccupancyDataset):
                     "invalid": str(paths["voxel_invalid"][frame]),
                     "ready": {s: str(layout.training_label(sequence, frame, s)) for s in SCALES},
                 },
-                "calib_path": str(calib_path),
+                "calib_path": str(layout.calibration_path(sequence)),
                 "poses_path": poses_path,
             }
             for frame in frames
         ]
+
+    def further_checks(self, frame: SampleInfo) -> list[FileCheck]:
+        """The masks ``.bin`` and ``.occluded``, which the voxel download has and nobody reads."""
+        sequence, name = frame["sequence"], frame["frame"]
+        return [
+            mask_check(frame, path, self.specification, filled=kind == "voxel_bin")
+            for kind in ("voxel_bin", "voxel_occluded")
+            for path in map(str, self.layout.files(sequence, kind, [name]).values())
+            if os.path.lexists(path)
+        ]
+
+    def _images_and_samples(self, sequence: str, kind: str) -> tuple[dict[str, Path], ...]:
+        layout = self.layout
+        images, samples = layout.frames(sequence, "image_2"), layout.frames(sequence, kind)
+        if not samples or not images:
+            raise MissingFileError(
+                f"sequence {sequence}: {len(samples)} frames in {layout.folder(sequence, kind)} "
+                f"and {len(images)} images in {layout.folder(sequence, 'image_2')}, expected at "
+                "least one each (images are .png or .jpg)"
+            )
+        return images, samples
+
+    def _calibration(self, sequence: str) -> KittiCalibration:
+        return KittiCalibration.from_file(self.layout.calibration(sequence))
 
     def _poses(self, sequence: str, last: int) -> tuple[Any, str | None]:
         """The poses up to frame ``last`` and their file, if they are wanted or there."""
@@ -134,12 +156,24 @@ class SemanticKITTISSC(OccupancyDataset):
         try:
             path = self.layout.poses(sequence)
         except MissingFileError:
-            if wanted:
+            if wanted or self.examining:
                 raise
             return None, None
         poses = read_poses(path)
+        times = self.layout.times(sequence)
+        if times is not None:
+            check_count(poses, path, times)
+        last = max(last, *map(int, self.layout.frames(sequence, "image_2")))
         if last >= len(poses):
             raise InvalidValueError(
-                f"{path}: {len(poses)} poses, but frame {last} needs line {last + 1}"
+                f"{path}: {len(poses)} poses, but frame {last} needs line {last + 1}; expected one "
+                "line a frame: copy the file anew"
             )
         return poses, str(path)
+
+
+def _matrices(calibration: KittiCalibration | None) -> tuple[Any, Any, Any]:
+    """What a camera has of its calibration; nothing if that is damaged and others are looked at."""
+    if calibration is None:
+        return None, None, None
+    return calibration.p2, calibration.lidar_from_camera, calibration.focal_baseline

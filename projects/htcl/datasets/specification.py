@@ -16,6 +16,7 @@ import numpy as np
 
 from htcl.datasets.label_tables import as_raw_ids, check_known, id_table, look_up
 from htcl.errors import InvalidValueError, check_choice
+from htcl.files import plain_name
 from htcl.geometry import VoxelGrid
 
 # What a ready label file holds where nothing is scored, whatever the specification's own value.
@@ -143,6 +144,8 @@ class DatasetSpecification:
         if isinstance(chosen, str) or not isinstance(chosen, Sequence):
             chosen = [chosen]
         names = tuple(str(name).zfill(2) for name in chosen if name not in (None, ""))
+        for name in names:
+            plain_name(name, "sequence")
         return names or tuple(self.splits[split])
 
     def voxels_from_raw(

@@ -37,7 +37,7 @@ def make_training_label(
 
     Raises:
         ValueError: If the shapes differ.
-        InvalidValueError: If ``strict`` and an id is unknown.
+        InvalidValueError: If ``strict`` and an id is unknown, or see :func:`check_scored`.
     """
     if raw.shape != invalid.shape:
         raise ValueError(
@@ -47,7 +47,31 @@ def make_training_label(
     if specification.label_beats_mask:
         invalid = invalid & (raw == specification.raw_ids[specification.empty_class])
     labels[invalid] = specification.ignore_index
+    check_scored(labels, specification, source)
     return labels
+
+
+def check_scored(
+    labels: np.ndarray, specification: DatasetSpecification, source: str | Path | None
+) -> None:
+    """Refuses the labels of a whole frame that say nothing: no real frame is like that.
+
+    Args:
+        labels: (X, Y, Z) uint8 training ids of the whole stored grid.
+        specification: Says which id is empty, and which is not scored.
+        source: File that they come from, for the error message.
+
+    Raises:
+        InvalidValueError: If every scored voxel is empty, or none is scored.
+    """
+    ignored = np.count_nonzero(labels == specification.ignore_index)
+    empty = np.count_nonzero(labels == specification.empty_class)
+    if ignored + empty == labels.size:
+        what = "empty" if empty else "not scored (all invalid)"
+        raise InvalidValueError(
+            f"{source or 'labels'}: every voxel of the frame is {what}, expected voxels of several "
+            "classes; the file (or its .invalid) lost its content: copy or make it anew"
+        )
 
 
 def label_window(stored: VoxelGrid, grid: VoxelGrid) -> tuple[tuple[slice, slice, slice], int]:

@@ -14,20 +14,20 @@ import numpy as np
 
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.errors import InvalidValueError
-from htcl.files import atomic_write, existing
+from htcl.files import atomic_write, read_bytes
 
 GRID_SIZE = SEMANTICKITTI.stored_grid.shape
 
 
 def _read(path: str | Path, dtype: str, expected_bytes: tuple[int, ...], what: str) -> np.ndarray:
-    found = existing(path, what).stat().st_size
-    if found not in expected_bytes:
+    content = read_bytes(path, what)
+    if len(content) not in expected_bytes:
         sizes = " or ".join(map(str, expected_bytes))
         raise InvalidValueError(
-            f"{path}: {what} file has {found} bytes, expected {sizes}; "
-            "it is damaged, cut short, or of another grid size"
+            f"{path}: {what} file has {len(content)} bytes, expected {sizes}; "
+            "it is damaged, cut short, or of another grid size: copy it anew"
         )
-    return np.fromfile(path, dtype=dtype)
+    return np.frombuffer(bytearray(content), dtype=dtype)
 
 
 def read_voxel_labels(path: str | Path, grid_size: tuple[int, int, int] = GRID_SIZE) -> np.ndarray:

@@ -1,17 +1,19 @@
 """Makes completion ground truth from labelled lidar scans and poses, as SemanticKITTI's was made.
 
 Definitions (J. Behley et al., "SemanticKITTI: A Dataset for Semantic Scene Understanding of LiDAR
-Sequences", ICCV 2019, section 5, says what the files mean; the details were settled by comparison
-with real files):
+Sequences", ICCV 2019, section 5, says what the files mean; the numbers are those of the authors'
+tool, https://github.com/jbehley/voxelizer, files ``voxelize_utils.cpp``, ``VoxelGrid.cpp`` and
+``semantic_kitti.cfg``, MIT licence; no code is taken over):
 
-* Only points at ``min_range`` to ``max_range`` from their own sensor count. All scans are moved
-  into the reference frame.
+* Only points at ``min_range`` to ``max_range`` from their own sensor count, and none of the car
+  itself, those in ``car_box``. All scans are moved into the reference frame.
 * ``bin``: voxels whose majority label over the current scan alone is not 0 ("unlabelled").
 * ``label``: majority raw label over all scans. Of equally frequent labels the smallest id wins, so
   0 ("unlabelled") wins its ties; with this rule, and index arithmetic in float32, ``bin`` equals
   the real files.
-* ``occluded``: voxels that the current sensor position does not see: an occupied voxel (label not
-  0) lies between or is the voxel itself. So ``bin`` and ``label`` lie inside ``occluded``.
+* A voxel is occupied if any point falls into it, labelled or not.
+* ``occluded``: voxels that the current sensor position does not see: an occupied voxel lies between
+  or is the voxel itself. So ``bin`` and ``label`` lie inside ``occluded``.
 * ``invalid``: voxels that no used sensor position sees and that are not occupied. So ``invalid``
   lies inside ``occluded``.
 
@@ -35,6 +37,10 @@ from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.geometry import VoxelGrid
 
 _FIRST_MOVING = 252  # first id of the classes that SemanticKITTI labels as moving
+
+# The car under the lidar: x from and to, |y| below, metres in the lidar frame.
+CAR_BOX = (-2.0, 3.0, 2.0)
+_NO_BOX = (0.0, 0.0, 0.0)
 
 
 class LidarScan(NamedTuple):
@@ -66,9 +72,10 @@ def voxelize(
     current_index: int,
     grid: VoxelGrid = SEMANTICKITTI.stored_grid,
     min_range: float = 2.5,
-    max_range: float = 50.0,
+    max_range: float = 70.0,
     view_stride: int = 1,
     drop_moving: bool = False,
+    car_box: tuple[float, float, float] | None = CAR_BOX,
 ) -> VoxelizedFrame:
     """Makes the ground truth of one frame.
 
@@ -78,12 +85,14 @@ def voxelize(
             ``scans[current_index].pose``.
         current_index: Which scan is the current one (makes ``bin`` and ``occluded``).
         grid: The voxel grid.
-        min_range: Nearest distance of a used point, metres; hides the ego vehicle.
+        min_range: Nearest distance of a used point, metres.
         max_range: Farthest distance, metres.
         view_stride: Use every n-th scan, counted from the current one, as a viewpoint for
             ``invalid``; neighbouring scans see almost the same, so larger values save time.
         drop_moving: Leave out points of moving classes (252-259) of all scans but the current one.
             False is SemanticKITTI's way, where moving objects leave traces.
+        car_box: (back, front, side): points with back < x < front and ``|y|`` < side in their own
+            lidar frame, metres, are of the car and left out; None: there is no car.
 
     Raises:
         ValueError: If there is no scan, the index is outside, or a scan has not one label a point.
@@ -108,16 +117,18 @@ def voxelize(
                 np.asarray(grid.voxel_size, dtype=np.float32),
                 grid.shape,
                 (min_range, max_range),
+                car_box or _NO_BOX,
                 _FIRST_MOVING if drop_moving and number != current_index else 1 << 16,
             )
         )
         sensors.append(grid.to_voxels(reference_from_scan[:3, 3]))
 
     current = majority_labels(votes[current_index], grid)
-    label = majority_labels(np.concatenate(votes), grid)
-    # A voxel whose points are mostly unlabelled over all scans may still be hit by a labelled point
-    # of the current one.
-    occupied = (label > 0) | (current > 0)
+    every_vote = np.concatenate(votes)
+    label = majority_labels(every_vote, grid)
+    occupied = np.zeros(grid.num_voxels, dtype=bool)
+    occupied[every_vote >> 16] = True
+    occupied = occupied.reshape(grid.shape)
     seen = visible_voxels(occupied, sensors[current_index])
     occluded = ~seen | occupied
     for number in range(current_index % view_stride, len(scans), view_stride):
@@ -168,6 +179,7 @@ def _scan_votes(
     voxel_size: np.ndarray,
     shape: tuple[int, int, int],
     limits: tuple[float, float],
+    car_box: tuple[float, float, float],
     end_class: int,
 ) -> np.ndarray:
     """Votes (see :func:`majority_labels`) of a scan's points in range and in the grid; float32."""
@@ -179,6 +191,7 @@ def _scan_votes(
         distance = np.sqrt(np.float64(x) ** 2 + np.float64(y) ** 2 + np.float64(z) ** 2)
         raw = np.int64(labels[n] & 0xFFFF)
         inside = limits[0] <= distance <= limits[1] and raw < end_class
+        inside &= not (car_box[0] < x < car_box[1] and abs(y) < car_box[2])
         for axis in range(3):
             moved = (
                 matrix[axis, 0] * x + matrix[axis, 1] * y + matrix[axis, 2] * z + matrix[axis, 3]

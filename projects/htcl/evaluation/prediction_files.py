@@ -13,13 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from htcl.datasets.calibration import KittiCalibration
+from htcl.datasets.image_files import image_size
 from htcl.datasets.kitti360_layout import Kitti360Layout
 from htcl.datasets.kitti360_specification import KITTI360
 from htcl.datasets.layout import KittiLayout
+from htcl.datasets.plausibility import check_image_size
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.datasets.specification import DatasetSpecification
 from htcl.datasets.training_labels import make_training_label
@@ -62,7 +63,8 @@ def find_frames(
             drives), the ``sequences`` folder itself, or a plain folder of ``.label`` and
             ``.invalid`` files.
         prediction_dir: Root with ``sequences/XX/predictions/*.label``, the ``sequences`` folder
-            itself, or a plain folder of ``.label`` files (then for one sequence).
+            itself, a root with ``XX/*.label``, or a plain folder of ``.label`` files (then for one
+            sequence).
         sequences: Sequences to score; not used for a plain folder of ground truth.
         use_invalid: Whether the ``.invalid`` files are needed.
         specification: The benchmark, which decides the layout of a root.
@@ -103,15 +105,16 @@ def score_frame(
         regions: Windows of the grid by name, from :mod:`htcl.evaluation.regions`.
 
     Raises:
-        InvalidValueError: If a file has a wrong size, or a scored voxel's prediction is an id that
-            the benchmark does not score.
+        InvalidValueError: If a file has a wrong size, the ground truth an unknown id, or a scored
+            voxel's prediction is an id that the benchmark does not score.
     """
     shape, ignored = specification.stored_grid.shape, specification.ignore_index
     invalid = np.zeros(shape, dtype=bool)
     if frame.invalid is not None:
         invalid = read_voxel_mask(frame.invalid, shape)
     raw = read_voxel_labels(frame.truth, shape)
-    truth = make_training_label(raw, invalid, specification, strict=False, source=frame.truth)
+    # An id that is in no map would count as not scored: training ids in the place of raw ones, say.
+    truth = make_training_label(raw, invalid, specification, source=frame.truth)
     raw = read_voxel_labels(frame.prediction, shape)
     prediction = specification.voxels_from_raw(raw, source=frame.prediction)
     unscorable = (prediction == ignored) & (truth != ignored)
@@ -148,8 +151,8 @@ def views_of_sequences(
         images = layout.frames(sequence, "image_2")
         if not images:
             raise MissingFileError(f"{layout.folder(sequence, 'image_2')}: no image here")
-        with Image.open(next(iter(images.values()))) as image:
-            size = (image.height, image.width)
+        size = image_size(next(iter(images.values())))
+        check_image_size(calibration.p2, size, f"{layout.calibration(sequence)}: P2")
         cameras = calibration.p2[None], calibration.lidar_from_camera[None]
         views[sequence] = torch.from_numpy(field_of_view(grid, *cameras, size))
     return views
@@ -188,6 +191,9 @@ def _prediction_folder(root: Path, sequence: str, alone: bool) -> Path:
     folder = _sequences_folder(root) / sequence / "predictions"
     if sequence and folder.is_dir():
         return folder
+    # As tools/infer.py writes them.
+    if sequence and any((root / sequence).glob("*.label")):
+        return root / sequence
     if any(root.glob("*.label")):
         if sequence and not alone:
             raise InvalidValueError(
@@ -196,7 +202,10 @@ def _prediction_folder(root: Path, sequence: str, alone: bool) -> Path:
             )
         return root
     if sequence:
-        raise MissingFileError(f"{folder}: no such folder, and {root} holds no .label file")
+        raise MissingFileError(
+            f"{folder}: no such folder, and neither {root / sequence} nor {root} holds a .label "
+            "file"
+        )
     raise MissingFileError(f"{root}: no .label file of predictions here")
 
 

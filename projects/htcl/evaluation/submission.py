@@ -21,7 +21,7 @@ import numpy as np
 from htcl.datasets.layout import KittiLayout
 from htcl.datasets.specification import DatasetSpecification
 from htcl.errors import InvalidValueError, MissingFileError, listed
-from htcl.files import atomic_write
+from htcl.files import atomic_write, existing, plain_name, read_bytes
 
 DESCRIPTION = "description.txt"
 
@@ -42,7 +42,9 @@ def expected_frames(layout: KittiLayout, sequences: Iterable[str]) -> Frames:
 
 
 def label_path(folder: str | Path, sequence: str, frame: str) -> Path:
-    """Where the prediction of a frame lies below a work folder."""
+    """Where the prediction of a frame lies below a work folder; its names are plain names."""
+    for what, name in (("sequence", sequence), ("frame", frame)):
+        plain_name(name, what)
     return Path(folder) / _entry(sequence, frame)
 
 
@@ -97,7 +99,9 @@ def write_submission(
         if description is not None:
             archive.writestr(_file_info(DESCRIPTION), description)
         for pair in _pairs(frames):
-            archive.writestr(_file_info(_entry(*pair)), label_path(folder, *pair).read_bytes())
+            archive.writestr(
+                _file_info(_entry(*pair)), read_bytes(label_path(folder, *pair), "prediction")
+            )
             on_frame()
     return target
 
@@ -121,9 +125,7 @@ def check_submission(
     Raises:
         MissingFileError: If there is no such file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such submission")
+    path = existing(path, "submission")
     problems = [] if path.suffix == ".zip" else [f"{path.name}: the name must end in .zip"]
     try:
         with zipfile.ZipFile(path) as archive:
@@ -135,8 +137,10 @@ def check_submission(
                 if info.filename.endswith(".label"):
                     problems += _check_label(archive, info, specification)
                     on_frame()
-    except (zipfile.BadZipFile, EOFError) as error:
-        problems.append(f"{path.name}: not a readable zip archive: {error}")
+    # A damaged archive makes zipfile and its decompressors raise a dozen unrelated types.
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        problems.append(f"{path.name}: not a readable zip archive: {reason}; make or copy it anew")
     return problems
 
 

@@ -36,8 +36,9 @@ def _score_text(result: FrameResult, prediction: np.ndarray, truth: np.ndarray) 
     classes = len(result.class_names), result.ignore_index
     confusion = confusion_matrix(*labels, *classes).numpy()
     scores, drawn = ssc_scores(confusion, result.empty_class), result.drawn_classes
-    # Classes that occur nowhere in the frame say nothing about it.
-    present = (confusion.sum(axis=0) + confusion.sum(axis=1))[drawn] > 0
+    # Classes that are not in the frame say nothing about it, also where the network invents them:
+    # the IoU and the other classes have that error already. Columns are true classes.
+    present = confusion.sum(axis=0)[drawn] > 0
     mean = scores.class_iou[drawn][present].mean() if present.any() else 0.0
     return (
         f"IoU {100 * scores.completion_iou:.1f} %   "

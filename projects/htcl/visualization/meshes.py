@@ -12,6 +12,7 @@ import numpy as np
 import open3d as o3d
 
 from htcl.errors import InvalidValueError
+from htcl.files import plain_name
 from htcl.geometry import VoxelGrid
 from htcl.visualization.result_file import FrameResult
 from htcl.visualization.saving import atomic_path
@@ -72,7 +73,10 @@ def write_meshes(result: FrameResult, folder: str | Path, per_class: bool = Fals
             continue
         meshes = class_meshes(result, labels)
         if per_class:
-            parts = {f"{kind}_{result.class_names[label]}": mesh for label, mesh in meshes.items()}
+            parts = {
+                f"{kind}_{plain_name(result.class_names[label], 'class')}": mesh
+                for label, mesh in meshes.items()
+            }
         else:
             whole = o3d.geometry.TriangleMesh()
             for mesh in meshes.values():

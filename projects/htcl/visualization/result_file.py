@@ -11,7 +11,6 @@ history frame, H W image, h w feature map, X Y Z voxel, C class.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -20,11 +19,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from htcl.array_files import read_npz
 from htcl.errors import InvalidValueError, MissingFileError
-from htcl.files import atomic_write
+from htcl.files import atomic_write, plain_name
 from htcl.geometry import VoxelGrid, field_of_view
 
 FORMAT_VERSION = 2
+# Entries that are one text or number, and numpy's letters for their types.
+_SINGLE = {"sequence": "U", "frame": "U", "empty_class": "iu", "ignore_index": "iu"}
 
 
 @dataclass(eq=False)
@@ -87,6 +89,11 @@ class FrameResult:
 
     def __post_init__(self) -> None:
         """Fills in the defaults and checks every entry."""
+        # Pictures and meshes are written under these names.
+        for what in ("sequence", "frame"):
+            plain_name(getattr(self, what), what)
+        if not isinstance(self.class_names, tuple | list) and np.ndim(self.class_names) != 1:
+            raise InvalidValueError("entry class_names is no list of names")
         self.class_names = tuple(str(name) for name in self.class_names)
         self.voxel_size = np.broadcast_to(np.asarray(self.voxel_size, dtype=np.float64), 3)
         cameras, *image_size = np.shape(self.images)[:3] or (0,)
@@ -161,15 +168,11 @@ class FrameResult:
         path = Path(path)
         if not path.is_file():
             raise MissingFileError(f"no result file {path}; tools/save_vis.py writes them")
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                entries: dict[str, Any] = dict(archive)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise InvalidValueError(
-                f"{path} is not a result file of tools/save_vis.py: {error}"
-            ) from error
+        entries: dict[str, Any] = read_npz(
+            path, "result", "expected a result file of tools/save_vis.py: run it again"
+        )
         version = entries.pop("format_version", None)
-        if version is None or int(version) != FORMAT_VERSION:
+        if version is None or version.tolist() != FORMAT_VERSION:
             raise InvalidValueError(
                 f"{path}: format_version is {version}, expected {FORMAT_VERSION}: another version "
                 "of this project wrote it; run tools/save_vis.py again"
@@ -180,9 +183,9 @@ class FrameResult:
             raise InvalidValueError(f"{path}: entries {missing} are missing")
         if unknown := sorted(set(entries) - set(defaults)):
             raise InvalidValueError(f"{path}: unknown entries {unknown}")
-        for kind, names in ((str, ("sequence", "frame")), (int, ("empty_class", "ignore_index"))):
-            entries.update({name: kind(entries[name]) for name in names})
         try:
+            for name, kinds in _SINGLE.items():
+                entries[name] = _single(name, entries[name], kinds)
             return cls(**entries)
         except InvalidValueError as error:
             raise InvalidValueError(f"{path}: {error}") from error
@@ -229,6 +232,15 @@ def build_frame_result(inputs: Mapping[str, Any], data_sample: Any) -> FrameResu
         sequence=str(meta["sequence"]),
         frame=str(meta["frame"]),
     )
+
+
+def _single(name: str, value: np.ndarray, kinds: str) -> Any:
+    if value.ndim or value.dtype.kind not in kinds:
+        raise InvalidValueError(
+            f"entry {name} is {value.dtype} {value.shape}, expected one "
+            f"{'text' if kinds == 'U' else 'whole number'}"
+        )
+    return value.item()
 
 
 def _numpy(value: torch.Tensor) -> np.ndarray:

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from htcl.errors import MissingFileError
-from htcl.files import atomic_write
+from htcl.files import atomic_write, plain_name
 
 # Relative to the working directory, as mmengine's work_dirs is.
 LATEST = Path("outputs/vis/latest.txt")
 
 
 def result_path(folder: str | Path, sequence: str, frame: str) -> Path:
-    """Returns where the result of a frame lies."""
+    """Returns where a frame's result lies; InvalidValueError if a name would lead elsewhere."""
+    for what, name in (("sequence", sequence), ("frame", frame)):
+        plain_name(name, what)
     return Path(folder) / sequence / f"{frame}.npz"
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -30,6 +30,8 @@ _FRAME_INTERVAL = 0.1  # seconds between frames (10 Hz)
 # ahead).
 _SCANS_BEHIND, _SCANS_AHEAD = 10.0, 54.0
 _EXTRA_SCAN_STRIDE = 2
+# Points that count, metres; there is no car under the lidar of a street.
+_REACH: Mapping[str, Any] = {"max_range": 50.0, "car_box": None}
 # Besides the frame itself, the invalid mask is what is not seen from here (metres along the drive).
 # The first and the last scan see most; these few make nearly the mask of one every six metres.
 _VIEWPOINTS = (-_SCANS_BEHIND, 18.0, 36.0, _SCANS_AHEAD)
@@ -151,7 +153,7 @@ class SequenceWriter:
     def _write_voxels(self, frame: int, scans: dict[int, LidarScan]) -> None:
         pose = scans[frame].pose
         if not self.labelled:
-            seen = voxelize([scans[frame]], pose, 0).bin
+            seen = voxelize([scans[frame]], pose, 0, **_REACH).bin
             write_voxel_mask(self.path("voxels", frame, "bin"), seen)
             return
         first, last = frame - _SCANS_BEHIND / self.step, frame + _SCANS_AHEAD / self.step
@@ -162,6 +164,7 @@ class SequenceWriter:
             chosen.index(frame),
             # Only from the frame itself.
             view_stride=len(chosen),
+            **_REACH,
         )
         occupied = (result.label > 0) | result.bin
         for place in _VIEWPOINTS:

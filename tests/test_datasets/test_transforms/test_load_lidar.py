@@ -102,13 +102,15 @@ def test_nearest_depth_wins():
     np.testing.assert_array_equal(image, [[0, 5, 0], [0, 0, 9]])
 
 
-def test_empty_scan(tmp_path: Path):
-    results = sample(tmp_path, [(0, 0, 0)], [0], "centres")
-    (tmp_path / "scan.bin").write_bytes(b"")
-    (tmp_path / "scan.label").write_bytes(b"")
-    results = LoadLidarPoints().transform(results)
-    assert results["points"].shape == (0, 3) and results["point_uvd"].shape == (1, 0, 3)
-    assert not results["depth_maps"].any()
+def test_no_point_in_view(tmp_path: Path):
+    """Behind the camera: no depth to learn. In view, but outside of the grid: no point to learn."""
+    behind = sample(tmp_path, [(-5, 0, 0), (-9, 1, 0)], [10, 10], "centres")
+    with pytest.raises(InvalidValueError, match=r"scan\.bin: none of the 2 points falls into"):
+        LoadLidarPoints().transform(dict(behind))
+    alone = LoadLidarPoints().transform(behind | {"inputs": {"points"}})
+    assert alone["points"].shape == (0, 3) and alone["point_uvd"].shape == (1, 0, 3)
+    far = LoadLidarPoints().transform(sample(tmp_path, [(60, 0, 0)], [10], "centres"))
+    assert far["points"].shape == (0, 3) and far["depth_maps"].max() == 60
 
 
 def test_unknown_label(tmp_path: Path):

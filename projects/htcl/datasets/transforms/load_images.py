@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from mmengine.registry import TRANSFORMS
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from htcl.datasets.image_files import read_image
 from htcl.datasets.resampling import resize
 from htcl.datasets.sample_info import CameraInfo, wanted_inputs
 from htcl.datasets.transforms.step import Step
-from htcl.errors import InvalidValueError, MissingFileError, check_choice
+from htcl.errors import InvalidValueError, check_choice
 from htcl.geometry import PIXEL_RULES, Camera, ImageTransform, PixelRule
 
 _NAMES = ("nearest", "bilinear", "bicubic", "lanczos")
 _FILTERS = {name: Image.Resampling[name.upper()] for name in _NAMES}
-# How a PNG file begins, and what its header says 24 bytes on if it holds 8-bit RGB.
-_PNG, _RGB8 = b"\x89PNG\r\n\x1a\n", b"\x08\x02"
-_AS_STORED = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 @TRANSFORMS.register_module()
@@ -64,8 +59,9 @@ class LoadImages(Step):
 
     Raises:
         MissingFileError: If an image is absent.
-        InvalidValueError: If an image cannot be decoded, the sizes of a camera's images differ, or
-            an input is wanted that the data set has not.
+        InvalidValueError: If an image cannot be decoded, the sizes of a camera's images differ, the
+            calibration is of images of another size, or an input is wanted that the data set has
+            not.
     """
 
     def __init__(
@@ -105,6 +101,8 @@ class LoadImages(Step):
         wanted = _wanted(results)
         infos: list[CameraInfo] = results["cameras"]
         clips = [_Clip(info["image"], results.get("decoded", {})) for info in infos]
+        for info, clip in zip(infos, clips, strict=True):
+            _check_size(info, clip.size)
         fits = [ImageTransform.fit(clip.size, self.input_size, self.pixels) for clip in clips]
         squeezes, history_filter = fits, self.resize
         if self.history_images == "released":
@@ -192,6 +190,16 @@ class _Clip:
         return self._originals[path]
 
 
+def _check_size(info: CameraInfo, size: tuple[int, int]) -> None:
+    expected = info.get("image_size", size)
+    if size != expected:
+        raise InvalidValueError(
+            f"{info['image']}: image is {size[1]} x {size[0]}, but the first one of its sequence "
+            f"is {expected[1]} x {expected[0]}; all images of a camera must have the size that its "
+            "calibration was made for"
+        )
+
+
 def _images(
     clips: list[_Clip], paths: list[str], transforms: list[ImageTransform], resampling: int
 ) -> np.ndarray:
@@ -215,20 +223,3 @@ def _wanted(results: dict[str, Any]) -> set[str]:
         "current_from_history": all(c.get("current_from_history") is not None for c in cameras),
     }
     return wanted_inputs(results, available)
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """Reads (height, width, 3) uint8 RGB; MissingFileError, InvalidValueError if undecodable."""
-    try:
-        content = Path(path).read_bytes()
-        # OpenCV is faster, but makes other pixels of other files, and no message of a damaged one.
-        if content.startswith(_PNG) and content[24:26] == _RGB8:
-            rgb = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), _AS_STORED)
-            if rgb is not None:
-                return rgb
-        with Image.open(io.BytesIO(content)) as image:
-            return np.array(image.convert("RGB"))
-    except FileNotFoundError:
-        raise MissingFileError(f"{path}: image not found") from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise InvalidValueError(f"{path}: image cannot be decoded: {error}") from error

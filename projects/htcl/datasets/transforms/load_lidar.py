@@ -12,6 +12,7 @@ from htcl.datasets.sample_info import wanted_inputs
 from htcl.datasets.scan_files import read_point_labels, read_scan
 from htcl.datasets.specification import DatasetSpecification
 from htcl.datasets.transforms.step import Step
+from htcl.errors import InvalidValueError
 from htcl.geometry import Camera
 
 
@@ -42,8 +43,8 @@ class LoadLidarPoints(Step):
 
     Raises:
         MissingFileError: If a file is absent.
-        InvalidValueError: If a file is cut short, points and labels differ in number, or a label id
-            is unknown.
+        InvalidValueError: If a file is cut short, points and labels differ in number, a label id is
+            unknown, or no point falls into an image though depth maps are wanted.
     """
 
     def required_files(self, results: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -69,6 +70,13 @@ class LoadLidarPoints(Step):
             results["depth_maps"] = np.stack(
                 [depth_map(*view, cameras.size) for view in zip(whole, depth, strict=True)]
             )
+            if not results["depth_maps"].any():
+                raise InvalidValueError(
+                    f"{results['lidar']}: none of the {len(scan)} points falls into an image, "
+                    "expected the scan and the calibration of the frame; "
+                    f"{results.get('calib_path') or 'the calibration'} or the scan is of another "
+                    "drive"
+                )
         if "points" in wanted:
             specification: DatasetSpecification = results["specification"]
             voxels = specification.grid.flat_index(points).numpy()

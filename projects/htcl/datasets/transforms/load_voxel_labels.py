@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import os
-import zipfile
-import zlib
 from typing import Any
 
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
+from htcl.array_files import read_npy, read_npz
 from htcl.datasets.specification import DatasetSpecification
-from htcl.datasets.training_labels import SCALES, fit_labels, label_window, make_training_label
+from htcl.datasets.training_labels import (
+    SCALES,
+    check_scored,
+    fit_labels,
+    label_window,
+    make_training_label,
+)
 from htcl.datasets.transforms.step import Step
 from htcl.datasets.voxel_files import read_voxel_labels, read_voxel_mask
 from htcl.errors import InvalidValueError, MissingFileError
@@ -48,7 +52,7 @@ class LoadVoxelLabels(Step):
         """Names the files that a sample needs, each as a tuple of alternatives."""
         if not results.get("with_labels"):
             return []
-        ready = tuple(path for path, _ in _ready_files(results))
+        ready = tuple(path for path, _ in ready_files(results))
         labels = results["labels"]
         official = [labels[key] for key in ("raw", "invalid") if labels.get(key)]
         return [(*ready, path) for path in official] or [ready]
@@ -58,10 +62,11 @@ class LoadVoxelLabels(Step):
         if not results.get("with_labels"):
             return results
         specification: DatasetSpecification = results["specification"]
-        ready = _ready_files(results)
+        ready = ready_files(results)
         for path, scale in ready:
-            if os.path.exists(path):
-                results["voxel_labels"] = _read_ready(path, scale, specification)
+            # A link that leads nowhere is a fault, not a file that nobody made.
+            if os.path.lexists(path):
+                results["voxel_labels"] = read_ready(path, scale, specification)
                 return results
         raw_path, invalid_path = (results["labels"].get(key) for key in ("raw", "invalid"))
         if raw_path is None or invalid_path is None:
@@ -75,8 +80,8 @@ class LoadVoxelLabels(Step):
         return results
 
 
-def _ready_files(results: dict[str, Any]) -> list[tuple[str, str]]:
-    """Ready files that would do, best first, with their scales."""
+def ready_files(results: dict[str, Any]) -> list[tuple[str, str]]:
+    """Ready files that would do for a sample, best first, with their scales."""
     specification: DatasetSpecification = results["specification"]
     stored = specification.stored_grid
     _, edge = label_window(stored, specification.grid)
@@ -92,18 +97,26 @@ def _ready_files(results: dict[str, Any]) -> list[tuple[str, str]]:
     return [file for pair in zip(packed, usable, strict=True) for file in pair]
 
 
-def _read_ready(path: str, scale: str, specification: DatasetSpecification) -> np.ndarray:
-    try:
-        file: Any = path
-        if path.endswith(".npz"):
-            # Read as a whole, which compares the check sum; numpy alone may miss the end.
-            with zipfile.ZipFile(path) as archive:
-                file = io.BytesIO(archive.read("labels.npy"))
-        labels = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise InvalidValueError(
-            f"{path}: not a readable {path[-4:]} file ({error}); make it anew"
-        ) from error
+def read_ready(path: str, scale: str, specification: DatasetSpecification) -> np.ndarray:
+    """Reads a ready label of a scale, a key of ``SCALES``, cut to the specification's grid.
+
+    Returns:
+        (X, Y, Z) uint8 training ids.
+
+    Raises:
+        MissingFileError: If the file is absent.
+        InvalidValueError: If it is damaged, of another shape or type, or holds no class.
+    """
+    what, remedy = "training label", "make it anew with `bash process_kitti.sh`"
+    if path.endswith(".npz"):
+        arrays = read_npz(path, what, remedy)
+        if set(arrays) != {"labels"}:
+            raise InvalidValueError(
+                f"{path}: {what} holds {sorted(arrays)}, expected the array 'labels'; {remedy}"
+            )
+        labels = arrays["labels"]
+    else:
+        labels = read_npy(path, what, remedy)
     shape = tuple(size // SCALES[scale] for size in specification.stored_grid.shape)
     if labels.dtype.kind in "fiu" and labels.dtype != np.uint8:
         with np.errstate(invalid="ignore"):
@@ -112,7 +125,8 @@ def _read_ready(path: str, scale: str, specification: DatasetSpecification) -> n
     if labels.shape != shape or labels.dtype != np.uint8:
         raise InvalidValueError(
             f"{path}: training label is {labels.dtype} {labels.shape}, expected uint8 {shape} "
-            "(other numbers only if all are whole and in 0..255)"
+            f"(other numbers only if all are whole and in 0..255); {remedy}"
         )
     labels = specification.voxels_from_stored(labels, source=path)
+    check_scored(labels, specification, path)
     return fit_labels(labels, specification) if SCALES[scale] == 1 else labels
