@@ -1,12 +1,29 @@
 from __future__ import annotations
 
+import errno
 import os
+import resource
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from htcl.errors import InvalidValueError, MissingFileError
-from htcl.files import atomic_write, existing, plain_name, read_bytes, read_text
+from htcl.files import atomic_write, existing, plain_name, read_bytes, read_text, remove_parts
+
+
+@contextmanager
+def files_of_at_most(size: int):
+    """The operating system refuses larger files, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_atomic_write_keeps_the_old_file_on_error(tmp_path: Path):
@@ -78,3 +95,45 @@ def test_a_file_as_large_as_a_disk_is_not_read(tmp_path: Path):
         file.truncate(1 << 40)
     with pytest.raises(InvalidValueError, match=r"sparse\.bin: scan file has 1099511627776 bytes"):
         read_bytes(path, "scan")
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda file: file.write(NOISE.tobytes()),
+        lambda file: torch.save({"weights": torch.from_numpy(NOISE)}, file),
+        lambda file: np.savez_compressed(file, voxels=NOISE),
+        lambda file: Image.fromarray(NOISE).save(file, format="PNG"),
+    ],
+    ids=["bytes", "torch", "numpy", "picture"],
+)
+def test_no_space(tmp_path: Path, write):
+    """12 kB where 4 kB fit: the error names the file, and the one before it stays."""
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with files_of_at_most(4096), pytest.raises(OSError) as caught, atomic_write(path) as file:
+        write(file)
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_errors_of_other_files_keep_their_name(tmp_path: Path):
+    with pytest.raises(FileNotFoundError) as caught, atomic_write(tmp_path / "file"):
+        (tmp_path / "other").read_bytes()
+    assert caught.value.filename == str(tmp_path / "other")
+
+
+def test_parts_of_killed_processes(tmp_path: Path):
+    """The name that a killed write leaves; the same of another kind of file stays."""
+    names = []
+    for name in ("iter_2.pth", "picture.png"):
+        with atomic_write(tmp_path / name) as file:
+            names.append(Path(file.name).name)
+    for name in names:
+        (tmp_path / name).touch()
+    remove_parts(tmp_path, ".pth")
+    assert {path.name for path in tmp_path.iterdir()} == {"iter_2.pth", "picture.png", names[1]}

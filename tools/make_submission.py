@@ -207,7 +207,7 @@ def build_loader(cfg: Config, todo: set[tuple[str, str]], inputs: frozenset[str]
     from mmengine.registry import DATASETS
     from mmengine.runner import Runner
 
-    from htcl.engine.runner import prepare_loader
+    from htcl.engine.loaders import prepare_loader
 
     loader = prepare_loader(cfg.submission_dataloader, inputs)
     dataset = DATASETS.build(loader["dataset"])

@@ -35,7 +35,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs="?",
         const="auto",
         metavar="CKPT",
-        help="go on from CKPT, or from the newest checkpoint of the work dir",
+        help="go on from CKPT, or from the newest checkpoint of the work dir that is whole; "
+        "without any, begin",
     )
     parser.add_argument(
         "--load-from",
@@ -62,12 +63,11 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
         InvalidValueError: If float16 is asked for without a GPU.
     """
     if args.resume == "auto":
-        from mmengine.runner import find_latest_checkpoint
-
+        from htcl.checkpoint.resuming import checkpoints_of
         from htcl.engine.runner import choose_work_dir
 
-        found = find_latest_checkpoint(choose_work_dir(cfg, args.work_dir))
-        cfg.resume = found is not None or args.load_from is None
+        found = checkpoints_of(choose_work_dir(cfg, args.work_dir))
+        cfg.resume = bool(found) or args.load_from is None
         cfg.load_from = None if cfg.resume else args.load_from
     elif args.resume:
         cfg.resume, cfg.load_from = True, args.resume
@@ -137,8 +137,7 @@ def _start_command(launcher: str, words: list[str]) -> str:
 
 def train(args: argparse.Namespace, argv: list[str]) -> int:
     """Runs the training; returns the exit status."""
-    from mmengine.runner import find_latest_checkpoint
-
+    from htcl.checkpoint.resuming import checkpoints_of
     from htcl.config import load_config
     from htcl.engine.runner import build_runner, config_errors
 
@@ -151,7 +150,7 @@ def train(args: argparse.Namespace, argv: list[str]) -> int:
     try:
         runner.train()
     except KeyboardInterrupt:
-        latest = find_latest_checkpoint(runner.work_dir)
+        latest = next(map(str, checkpoints_of(runner.work_dir)), None)
         print(
             f"\ntrain: stopped at iteration {runner.iter}; "
             f"newest checkpoint: {latest or 'none yet'}"

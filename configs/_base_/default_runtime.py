@@ -9,7 +9,7 @@ default_hooks = dict(
     logger=dict(type="LoggerHook", interval=50),
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(
-        type="CheckpointHook",
+        type="SafeCheckpointHook",
         interval=1,
         max_keep_ckpts=2,
         save_best="mIoU",
@@ -18,6 +18,8 @@ default_hooks = dict(
     sampler_seed=dict(type="DistSamplerSeedHook"),
     # Dropout repeats itself when a run is resumed.
     step_seed=dict(type="StepSeedHook"),
+    # What to do where a loss or a gradient is NaN or infinite: "stop", or "skip" the step.
+    finite_step=dict(type="FiniteStepHook", on_failure="stop"),
 )
 custom_hooks = [
     dict(type="LossTransferHook"),
@@ -46,4 +48,7 @@ env_cfg = dict(
 # Workspace of one convolution on a GPU at most, MiB; without a limit, trying takes all memory.
 cudnn_workspace_mb = 1024
 load_from = None
+# Weights to start from of which less fits are refused: the share of the network's entries that they
+# fill, or of their own that the network takes, whichever is larger.
+load_from_min_fit = 0.95
 resume = False

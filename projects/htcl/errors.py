@@ -21,6 +21,10 @@ class MissingFileError(UserError, FileNotFoundError):
     """A file or folder that is needed does not exist."""
 
 
+class NonFiniteError(UserError, ArithmeticError):
+    """Numbers of the network are NaN or infinite: a training that diverged, damaged weights."""
+
+
 def listed(lines: Sequence[object], limit: int = 20) -> str:
     """The first of many lines for the end of a message, and how many more there are."""
     more = [f"... and {len(lines) - limit} more"] if len(lines) > limit else []

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
+from mmengine.model import initialize
+from mmengine.registry import WEIGHT_INITIALIZERS
+from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from htcl.checkpoint.fit import list_misfits, load_weights
+from htcl.checkpoint.fit import check_fit, list_misfits, load_weights, register_pretrained_check
+from htcl.checkpoint.loading import register_checkpoint_loader
 from htcl.errors import InvalidValueError, MissingFileError
 
 
@@ -54,3 +60,66 @@ def test_the_message_is_short(tmp_path):
 def test_no_such_file(tmp_path):
     with pytest.raises(MissingFileError, match=r"none\.pth' does not exist"):
         load_weights(network({}), tmp_path / "none.pth", "c.py")
+
+
+class TestCheckFit:
+    """Twenty entries a part: ten layers with weight and bias."""
+
+    @pytest.fixture(autouse=True)
+    def loader(self):
+        before = dict(CheckpointLoader._schemes)
+        register_checkpoint_loader()
+        yield
+        CheckpointLoader._schemes = before
+
+    @pytest.mark.parametrize(
+        ("own", "file"),
+        [
+            ({"neck": 10}, {"neck": 10}),
+            # A new part of the network, a part that it has no more.
+            ({"neck": 10, "pose": 30}, {"neck": 10}),
+            ({"neck": 10}, {"neck": 10, "pose": 30}),
+        ],
+        ids=["same", "grown", "shrunk"],
+    )
+    def test_fits(self, tmp_path, own, file):
+        check_fit(network(own), str(saved(network(file), tmp_path / "a.pth")), 0.95, "load_from")
+
+    def test_share(self, tmp_path):
+        """Two of twenty entries have another shape: 90 %."""
+        theirs = network({"neck": 10})
+        theirs["neck"][3] = nn.Linear(7, 7)
+        path = str(saved(theirs, tmp_path / "a.pth"))
+        ours = network({"neck": 10})
+        check_fit(ours, path, 0.9, "load_from")
+        expected = (
+            r"load_from='.*a\.pth': 18 entries fit, of 20 in the file and 20 of the network; "
+            r"expected 95% of either:\n  neck: 2 entries of another shape.*load_from_min_fit=0\.9$"
+        )
+        with pytest.raises(InvalidValueError, match=re.compile(expected, re.S)):
+            check_fit(ours, path, 0.95, "load_from")
+
+    def test_names_that_mmengine_would_not_find(self, tmp_path):
+        state = {f"net.{key}": value for key, value in network({"neck": 2}).state_dict().items()}
+        torch.save({"model_state_dict": state}, tmp_path / "a.pth")
+        with pytest.raises(InvalidValueError, match="0 entries fit"):
+            check_fit(network({"neck": 2}), str(tmp_path / "a.pth"), 0.95, "load_from")
+
+    def test_pretrained_part(self, tmp_path):
+        """mmengine only warns; a part of a file counts alone."""
+        path = str(saved(network({"neck": 2, "head": 9}), tmp_path / "a.pth"))
+        before = WEIGHT_INITIALIZERS.get("Pretrained")
+        register_pretrained_check()
+        try:
+            init = {"type": "Pretrained", "checkpoint": path, "prefix": "neck"}
+            part = network({"neck": 2})["neck"]
+            initialize(part, init)
+            value = torch.load(path)["state_dict"]["neck.0.weight"]
+            assert torch.equal(part.state_dict()["0.weight"], value)
+            with pytest.raises(InvalidValueError, match="init_cfg=") as caught:
+                initialize(network({"other": 2}), init)
+            assert "0 entries fit" in str(caught.value)
+            assert str(caught.value).endswith("init_cfg.min_fit=0.0")
+            initialize(network({"other": 2}), {**init, "min_fit": 0.0})
+        finally:
+            WEIGHT_INITIALIZERS.register_module(name="Pretrained", module=before, force=True)

@@ -20,7 +20,7 @@ from torch.nn.modules.conv import _ConvNd
 from htcl.command_line import PRECISIONS
 from htcl.engine import predictor as predictor_module
 from htcl.engine.predictor import _DTYPES, Predictor, compile_forward
-from htcl.errors import InvalidValueError
+from htcl.errors import InvalidValueError, NonFiniteError
 from htcl.models.temporal import FrameMemory
 from htcl.ops import gpu_operators
 
@@ -164,6 +164,16 @@ def test_overflow_in_fp16_is_predicted_again(mono, stream, monkeypatch):
     # bfloat16 has the range; fp32 has no other try.
     (sample,) = Predictor(copy.deepcopy(network), "bf16").test_step(collate(stream[0]))
     assert sample.finite
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_numbers_that_are_none_are_an_error(mono, stream, precision):
+    """Damaged weights in front of the deformable convolution, which would end the process."""
+    network = copy.deepcopy(mono)
+    with torch.no_grad():
+        network.depth_net.reduce.conv.weight[0, 0, 0, 0] = float("nan")
+    with pytest.raises(NonFiniteError, match=r"sample 00/000000: .*not finite"):
+        Predictor(network, precision).test_step(collate(stream[0]))
 
 
 def run_stream(predictor, samples, memory):

@@ -12,13 +12,13 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import Runner
 
 from htcl.config import load_config
+from htcl.engine.loaders import prepare_loader
 from htcl.engine.predictor import Predictor
 from htcl.engine.runner import (
     OccupancyRunner,
     build_runner,
     config_errors,
     load_predictor,
-    prepare_loader,
     set_up_convolutions,
 )
 from htcl.errors import InvalidValueError, MissingFileError
@@ -113,7 +113,12 @@ class TestPretrained:
     @pytest.fixture(params=["img_backbone", "depth_net.inner", "losses.0"])
     def place(self, request, cfg, monkeypatch):
         """Where the part is; nothing is built from the config."""
-        monkeypatch.setattr(OccupancyRunner, "from_cfg", lambda cfg: SimpleNamespace(cfg=cfg))
+
+        def stand_in(cfg):
+            return SimpleNamespace(cfg=cfg, model=torch.nn.Module())
+
+        cfg.load_from_min_fit = 0.0
+        monkeypatch.setattr(OccupancyRunner, "from_cfg", stand_in)
         cfg.merge_from_dict({f"model.{request.param}.seen": True})
         return request.param
 
@@ -165,6 +170,49 @@ def test_resuming_from_weights_alone(cfg, tmp_path):
     path = save(tmp_path / "weights.pth", runner.model.state_dict())
     with pytest.raises(InvalidValueError, match=r"weights\.pth.*weights alone.*--load-from"):
         runner.resume(str(path))
+
+
+def test_config_text_of_a_checkpoint_is_not_run(cfg, tmp_path, kitti_tree, monkeypatch):
+    """mmengine would run it, whichever way the file came."""
+    cfg.merge_from_dict({"train_dataloader.dataset.data_root": str(kitti_tree)})
+    runner = build_runner(cfg)
+    runner.optim_wrapper = runner.build_optim_wrapper(cfg.optim_wrapper)
+    text = f"import pathlib\npathlib.Path({str(tmp_path / 'made')!r}).touch()\n"
+    content = {
+        "state_dict": runner.model.state_dict(),
+        "meta": {"config": text, "epoch": 0, "iter": 3, "seed": 0},
+        "message_hub": runner.message_hub.state_dict(),
+        "optimizer": runner.optim_wrapper.state_dict(),
+    }
+    monkeypatch.setattr("mmengine.runner.runner._load_checkpoint", lambda *_, **__: content)
+    runner.resume("https://stranger.example/iter_3.pth")
+    assert runner.iter == 3
+    assert not (tmp_path / "made").exists()
+
+
+def test_resuming_the_state_of_another_network(cfg, tmp_path, kitti_tree, monkeypatch):
+    cfg.merge_from_dict({"train_dataloader.dataset.data_root": str(kitti_tree)})
+    runner = build_runner(cfg)
+    weight = torch.nn.Parameter(torch.ones(2))
+    content = {
+        "state_dict": {},
+        "meta": {"epoch": 0, "iter": 3, "seed": 0},
+        "message_hub": runner.message_hub.state_dict(),
+        "optimizer": torch.optim.AdamW([weight]).state_dict(),
+    }
+    path = tmp_path / "iter_3.pth"
+    torch.save(content, path)
+    with pytest.raises(InvalidValueError, match=r"--resume .*iter_3\.pth.*does not fit config"):
+        runner.resume(str(path))
+
+
+def test_nothing_fits_of_the_weights_to_start_from(cfg, tmp_path):
+    path = save(tmp_path / "other.pth", {"net.weight": torch.ones(2), "net.bias": torch.ones(2)})
+    cfg.load_from = str(path)
+    with pytest.raises(InvalidValueError, match=r"load_from=.*other\.pth': 0 entries fit, of 2"):
+        build_runner(cfg)
+    cfg.load_from_min_fit = 0.0
+    build_runner(cfg)
 
 
 class TestConfigErrors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 
 import pytest
 import torch
@@ -85,13 +86,35 @@ class TestTraining:
 
 
 class TestResume:
-    def test_ends_where_the_whole_run_ends(self, run_tool, training_config, trained, stopped):
+    def test_ends_where_the_whole_run_ends(
+        self, run_tool, training_config, trained, stopped, capsys
+    ):
+        """From the second step, as the checkpoint of the third was cut short."""
+        torn = stopped / "iter_3.pth"
+        torn.write_bytes((stopped / "iter_2.pth").read_bytes()[:100_000])
+        (stopped / "last_checkpoint").write_text(str(torn))
         assert run_tool("train.py", training_config, "--work-dir", stopped, "--resume") == 0
+        assert f"{str(torn)!r} is not a readable checkpoint" in "".join(capsys.readouterr())
         whole, resumed = (
             load_checkpoint_file(folder / "iter_4.pth") for folder in (trained, stopped)
         )
         assert_same_state(whole, resumed)
         assert [row["step"] for row in scalars(stopped) if "loss" in row] == [3, 4]
+
+    def test_full_disk(self, run_tool, training_config, stopped, capsys):
+        """One line; what was there stays."""
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
+        try:
+            status = run_tool("train.py", training_config, "--work-dir", stopped, "--resume")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert status == 1
+        said = capsys.readouterr().err
+        assert f"train: {stopped / 'iter_4.pth'}: File too large" in said
+        assert "Traceback" not in said
+        assert [path.name for path in stopped.glob("*.pth")] == ["iter_2.pth"]
+        assert not list(stopped.glob(".*"))
 
     def test_interrupted(self, run_tool, training_config, tmp_path, monkeypatch, capsys):
         train_step, calls = HTCL.train_step, []
@@ -151,7 +174,8 @@ class TestArguments:
         cfg = apply(*arguments)
         assert not cfg.resume
         assert cfg.load_from == "some.pth"
-        (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_1.pth"))
+        # Which of them is whole the run finds out.
+        (tmp_path / "iter_1.pth").touch()
         cfg = apply(*arguments)
         assert cfg.resume
         assert cfg.load_from is None

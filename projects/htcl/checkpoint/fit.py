@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from mmengine.model import is_model_wrapper
+from mmengine.model import PretrainedInit, is_model_wrapper
+from mmengine.registry import WEIGHT_INITIALIZERS
+from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from htcl.checkpoint.loading import load_from_local
 from htcl.checkpoint.released import unwrap_state_dict
 from htcl.errors import InvalidValueError, listed
+
+# The share of weights to start from that must fit if nothing else is said.
+MIN_FIT = 0.95
 
 
 def load_weights(model: nn.Module, path: str | Path, config: str | Path | None) -> None:
@@ -37,6 +42,67 @@ def load_weights(model: nn.Module, path: str | Path, config: str | Path | None) 
             "it), and the same --cfg-options for the model."
         )
     network.load_state_dict(state)
+
+
+def check_fit(network: nn.Module, source: str, at_least: float, key: str, prefix: str = "") -> None:
+    """Looks whether weights to start from belong to a network, before they are loaded.
+
+    Args:
+        network: The network or a part of it, alone or in a wrapper.
+        source: File or address of the weights.
+        at_least: The share that must fit, 0 to 1: of the network's entries or of the file's,
+            whichever is larger. So a file with more parts than the network passes, and one with
+            fewer.
+        key: The config key that names the source, for the message.
+        prefix: What the file's names of this part begin with.
+
+    Raises:
+        MissingFileError: If the file does not exist.
+        InvalidValueError: If the file is no checkpoint or less fits; the misfit is summed up.
+    """
+    part = cast("nn.Module", network.module) if is_model_wrapper(network) else network
+    content = CheckpointLoader.load_checkpoint(source, "cpu", logger=None)
+    start = f"{prefix.rstrip('.')}." if prefix else ""
+    # As mmengine reads them, which does not know as many forms as unwrap_state_dict.
+    named = {
+        name.removeprefix("module."): value
+        for name, value in content.get("state_dict", content).items()
+        if isinstance(value, Tensor)
+    }
+    state = {k.removeprefix(start): v for k, v in named.items() if k.startswith(start)}
+    own = part.state_dict()
+    fitting = sum(name in own and own[name].shape == state[name].shape for name in state)
+    share = fitting / max(1, min(len(own), len(state)))
+    if share < at_least:
+        option = f"{key}{'_' if key == 'load_from' else '.'}min_fit={int(100 * share) / 100}"
+        raise InvalidValueError(
+            f"{key}={source!r}: {fitting} entries fit, of {len(state)} in the file and {len(own)} "
+            f"of the network; expected {at_least:.0%} of either:"
+            f"{listed(list_misfits(state, own))}\nUse weights of this network, or allow it with "
+            f"--cfg-options {option}"
+        )
+
+
+class _CheckedPretrainedInit(PretrainedInit):
+    """mmengine's, which only warns about what does not fit, however much that is.
+
+    Its argument ``min_fit`` is the share that must, see :func:`check_fit`.
+    """
+
+    def __init__(self, *args: Any, min_fit: float = MIN_FIT, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.min_fit = min_fit
+
+    def __call__(self, module: nn.Module) -> None:
+        check_fit(module, self.checkpoint, self.min_fit, "init_cfg", self.prefix or "")
+        super().__call__(module)
+
+
+def register_pretrained_check() -> None:
+    """Makes ``init_cfg=dict(type="Pretrained", ...)`` refuse weights of another network."""
+    WEIGHT_INITIALIZERS.register_module(
+        name="Pretrained", module=_CheckedPretrainedInit, force=True
+    )
 
 
 def compare_states(state: Mapping[str, Tensor], network: Mapping[str, Tensor]) -> list[str]:

@@ -76,6 +76,9 @@ def load_checkpoint_file(path: str | Path, map_location: Any = "cpu") -> dict[st
     except (RuntimeError, EOFError, LookupError, ValueError) as error:
         # torch's message goes on with advice to load the file without the check.
         reason = str(error).split(" In PyTorch")[0] or type(error).__name__
+        if isinstance(error, LookupError):
+            # A key or position that says nothing.
+            reason = "its content has no form that PyTorch knows"
         raise InvalidValueError(f"{str(path)!r} is not a readable checkpoint: {reason}") from error
     if not isinstance(content, dict):
         raise InvalidValueError(
@@ -111,9 +114,6 @@ def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
     Entries that no rule knows keep their names, so that mmengine lists them as misfits.
     """
     content = load_checkpoint_file(filename, map_location)
-    if isinstance(content.get("meta"), dict):
-        # mmengine would run this text as Python when a run is resumed.
-        content["meta"].pop("config", None)
     state = unwrap_state_dict(content)
     if not is_released(state):
         return content

@@ -16,7 +16,7 @@ from mmengine.registry import MODEL_WRAPPERS
 from torch import nn
 
 from htcl.command_line import PRECISIONS
-from htcl.errors import InvalidValueError, check_choice
+from htcl.errors import InvalidValueError, NonFiniteError, check_choice
 from htcl.models.fast_layers import fold_batch_norms
 from htcl.models.interfaces import FrameReuser
 from htcl.models.temporal import FrameMemory, RecalledClip
@@ -90,15 +90,23 @@ class Predictor(nn.Module):
             memory: Frames of earlier predictions by this predictor, for a batch of one sample with
                 ``history_paths`` and ``image_paths``, which tell frames apart. None computes all
                 frames.
+
+        Raises:
+            NonFiniteError: If the prediction is no number, in fp32 too.
         """
         keys = [] if memory is None else self._frame_keys(data.get("data_samples"))
         clip = memory.recall(keys) if memory is not None and keys else None
         with self._autocast(), self._recalling(clip):
             samples = self.module.test_step(data)  # type: ignore[operator]  # a BaseModel
-        if self._dtype is torch.float16 and not all(_finite(samples)):
+        if not all(_finite(samples)):
+            if self._dtype is not torch.float16:
+                raise _not_finite(samples)
             self._warn(samples)
             with torch.autocast(self._device, enabled=False):
-                return self.module.test_step(data)  # type: ignore[operator]
+                samples = self.module.test_step(data)  # type: ignore[operator]
+            if not all(_finite(samples)):
+                raise _not_finite(samples)
+            return cast("list[Det3DDataSample]", samples)
         # Only now: frames of a prediction that failed may be wrong too.
         if memory is not None and clip is not None:
             memory.remember(keys, clip)
@@ -133,9 +141,8 @@ class Predictor(nn.Module):
         if self._warned:
             return
         self._warned = True
-        bad = next(s for s, fine in zip(samples, _finite(samples), strict=True) if not fine)
         print_log(
-            f"sample {bad.get('sequence')}/{bad.get('frame')}: the network leaves the range of "
+            f"sample {_first_bad(samples)}: the network leaves the range of "
             "fp16, so the batch was predicted again in fp32, as all later ones will be that do; "
             "if there are many, fp32 or bf16 as precision (--precision) saves the first try",
             logger="current",
@@ -187,3 +194,15 @@ def compile_forward(model: nn.Module, options: Mapping[str, Any] | bool | None) 
 
 def _finite(samples: list[Det3DDataSample]) -> list[bool]:
     return cast("list[bool]", torch.stack([sample.finite for sample in samples]).tolist())
+
+
+def _first_bad(samples: list[Det3DDataSample]) -> str:
+    bad = next(s for s, fine in zip(samples, _finite(samples), strict=True) if not fine)
+    return f"{bad.get('sequence')}/{bad.get('frame')}"
+
+
+def _not_finite(samples: list[Det3DDataSample]) -> NonFiniteError:
+    return NonFiniteError(
+        f"sample {_first_bad(samples)}: what the network computes is not finite (NaN or infinite); "
+        "the checkpoint is that of a training that diverged, or damaged, or the frame's inputs are"
+    )

@@ -16,17 +16,18 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
-from mmengine.registry import DATASETS, MODELS, RUNNERS, build_functions, init_default_scope
-from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
+from mmengine.registry import MODELS, RUNNERS, build_functions, init_default_scope
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from htcl.checkpoint.fit import load_weights
+from htcl.checkpoint.fit import MIN_FIT, check_fit, load_weights, register_pretrained_check
 from htcl.checkpoint.loading import register_checkpoint_loader
-from htcl.config_keys import arguments
+from htcl.checkpoint.resuming import checkpoints_of, newest_checkpoint
 from htcl.engine.distributed import set_up_launcher
+from htcl.engine.loaders import prepare_loader, seed_by_pass
 from htcl.engine.predictor import Predictor, compile_forward
-from htcl.errors import InvalidValueError, MissingFileError
+from htcl.errors import InvalidValueError, MissingFileError, UserError
 from htcl.models.interfaces import required_inputs
 
 # Messages for the log file alone: those that fill a screen or that every run has, and scores that a
@@ -48,6 +49,8 @@ class OccupancyRunner(Runner):
     """
 
     _train_dataloader: DataLoader | dict[str, Any]
+    _load_from: str | None
+    _resume: bool
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """A logger whose console leaves out what fills a screen."""
@@ -61,7 +64,8 @@ class OccupancyRunner(Runner):
         """Builds the training loop, whose loader also gives what only a training needs."""
         if isinstance(self._train_dataloader, dict):
             needed = required_inputs(self.model, training=True)
-            self._train_dataloader = prepare_loader(self._train_dataloader, needed)
+            loader = prepare_loader(self._train_dataloader, needed)
+            self._train_dataloader = seed_by_pass(loader) if _goes_by_epochs(loop) else loader
         return super().build_train_loop(loop)
 
     def build_dataloader(
@@ -79,10 +83,43 @@ class OccupancyRunner(Runner):
         except ValueError as error:
             raise InvalidValueError(f"param_scheduler: {error}") from error
 
+    def load_or_resume(self) -> None:
+        """Starts from weights, or goes on: without a file from the newest whole one, if any.
+
+        Raises:
+            InvalidValueError: If the work dir has checkpoints and none can be gone on from.
+        """
+        if self._resume and self._load_from is None and not self._has_loaded:
+            newest = newest_checkpoint(self.work_dir)
+            self._resume = newest is not None
+            self._load_from = None if newest is None else str(newest)
+        super().load_or_resume()
+
+    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Loads a checkpoint from wherever; its config text stays behind.
+
+        mmengine's ``resume`` would run that text as Python, and the file may be a stranger's.
+        """
+        content: dict[str, Any] = super().load_checkpoint(filename, *args, **kwargs)
+        if isinstance(content.get("meta"), dict):
+            content["meta"].pop("config", None)
+        return content
+
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Goes on from a checkpoint; InvalidValueError if it holds weights alone."""
+        """Goes on from a checkpoint.
+
+        Raises:
+            InvalidValueError: If it holds weights alone, or the state of another network.
+        """
         try:
             super().resume(filename, *args, **kwargs)
+        except UserError:
+            raise
+        except ValueError as error:
+            raise InvalidValueError(
+                f"--resume {filename!r}: the state in the file does not fit config "
+                f"{self.cfg.filename!r}: {error}"
+            ) from error
         except KeyError as error:
             if error.args[0] not in ("meta", "epoch", "iter", "message_hub"):
                 raise
@@ -106,41 +143,15 @@ class OccupancyRunner(Runner):
             ) from error
 
 
+def _goes_by_epochs(loop: BaseLoop | dict[str, Any]) -> bool:
+    if isinstance(loop, dict):
+        return loop.get("type") == "EpochBasedTrainLoop" or bool(loop.get("by_epoch"))
+    return isinstance(loop, EpochBasedTrainLoop)
+
+
 def _is_for_the_console(record: logging.LogRecord) -> bool:
     text = record.getMessage().lstrip("\n-")
     return not text.startswith(_FOR_THE_FILE) and not _SCORES.match(text)
-
-
-def prepare_loader(loader: dict[str, Any], inputs: frozenset[str]) -> dict[str, Any]:
-    """A copy of a loader's config that can be built, without what contradicts ``num_workers=0``.
-
-    Its data sets load the ``inputs`` of this name alone, unless they say themselves what they load.
-    """
-    loader = dict(loader)
-    if not loader.get("num_workers"):
-        loader.pop("persistent_workers", None)
-        loader.pop("prefetch_factor", None)
-    if torch.cuda.is_available():
-        # From pinned memory the preprocessor's copies run beside the computation.
-        loader.setdefault("pin_memory", True)
-    loader["dataset"] = _with_inputs(loader["dataset"], inputs)
-    return loader
-
-
-def _with_inputs(dataset: Any, inputs: frozenset[str]) -> Any:
-    """Reaches through data sets that wrap others."""
-    if isinstance(dataset, list | tuple):
-        return [_with_inputs(entry, inputs) for entry in dataset]
-    if not isinstance(dataset, dict):
-        return dataset
-    dataset = dict(dataset)
-    for wrapped in ("dataset", "datasets"):
-        if wrapped in dataset:
-            dataset[wrapped] = _with_inputs(dataset[wrapped], inputs)
-    cls = DATASETS.get(dataset["type"])
-    if cls is not None and "inputs" in arguments(cls):
-        dataset.setdefault("inputs", inputs)
-    return dataset
 
 
 def build_runner(
@@ -164,7 +175,8 @@ def build_runner(
     Raises:
         MissingFileError: If the checkpoint, or a pretrained part to start from, does not exist.
         InvalidValueError: If a class or an argument of the config does not exist, or the
-            checkpoint does not fit the config.
+            checkpoint does not fit the config, or too little of the weights to start from
+            (``load_from_min_fit``).
     """
     for option, file in (("checkpoint", checkpoint), ("load_from", cfg.get("load_from"))):
         if file is not None and "://" not in str(file) and not Path(file).is_file():
@@ -173,15 +185,19 @@ def build_runner(
                 "how to train one"
             )
     register_checkpoint_loader()
+    register_pretrained_check()
     cfg.work_dir = choose_work_dir(cfg, work_dir)
     set_up_launcher(cfg, launcher)
     if checkpoint is not None:
         cfg.load_from, cfg.resume = None, False
-    goes_on = cfg.get("resume") and find_latest_checkpoint(cfg.work_dir) is not None
+    goes_on = cfg.get("resume") and bool(checkpoints_of(cfg.work_dir))
     replaced = checkpoint is not None or cfg.get("load_from") is not None or goes_on
     _check_pretrained(cfg, replaced)
     with config_errors(cfg):
         runner = OccupancyRunner.from_cfg(cfg)
+    if cfg.get("load_from") is not None and not cfg.get("resume"):
+        # Before the data are read and the run begins.
+        check_fit(runner.model, cfg.load_from, cfg.get("load_from_min_fit", MIN_FIT), "load_from")
     set_up_convolutions(cfg)
     _choose_deterministic_operators()
     if checkpoint is not None:

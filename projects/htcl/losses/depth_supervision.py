@@ -14,11 +14,11 @@ from typing import ClassVar
 import torch
 from mmengine.registry import MODELS
 from torch import Tensor
-from torch.nn import functional as F
 
 from htcl.errors import InvalidValueError
 from htcl.geometry import DepthBins
 from htcl.losses.loss import Loss
+from htcl.losses.probabilities import probability_cross_entropy
 
 
 @MODELS.register_module()
@@ -95,7 +95,7 @@ class DepthSupervision(Loss):
         one_hot = target[:, None] == torch.arange(bins, device=target.device).view(-1, 1, 1)
         # Cross entropy of probabilities is not allowed under autocast, and needs float32's range.
         with torch.autocast(prob.device.type, enabled=False):
-            entropy = F.binary_cross_entropy(
+            entropy = probability_cross_entropy(
                 prob.float(), one_hot.float(), labelled[:, None].float(), reduction="sum"
             )
             return entropy / labelled.sum().clamp_min(1)

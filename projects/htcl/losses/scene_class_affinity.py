@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from htcl.losses.probabilities import probability_cross_entropy
 
 
 def negative_log(numerator: Tensor, denominator: Tensor, defined: Tensor) -> Tensor:
@@ -29,4 +30,4 @@ def negative_log(numerator: Tensor, denominator: Tensor, defined: Tensor) -> Ten
     ratio = ratio.clamp(0.0, 1.0)  # rounding of the sums may leave the interval
     # Autocast refuses binary_cross_entropy for the sake of 16-bit inputs; these are float64.
     with torch.autocast(ratio.device.type, enabled=False):
-        return F.binary_cross_entropy(ratio, torch.ones_like(ratio), reduction="none")
+        return probability_cross_entropy(ratio, torch.ones_like(ratio))

@@ -1,5 +1,7 @@
-"""mmengine hooks: losses, progress bar, predictions, pictures, training IoU, step seeds."""
+"""mmengine hooks: checkpoints, losses, progress bar, predictions, pictures, IoU, step seeds."""
 
+from htcl.engine.hooks.checkpoint import SafeCheckpointHook
+from htcl.engine.hooks.finite_step import FiniteStepHook
 from htcl.engine.hooks.loss_transfer import LossTransferHook
 from htcl.engine.hooks.prediction_picture import PredictionPictureHook
 from htcl.engine.hooks.prediction_writer import PredictionWriterHook
@@ -8,10 +10,12 @@ from htcl.engine.hooks.step_seed import StepSeedHook
 from htcl.engine.hooks.train_iou import TrainIoUHook
 
 __all__ = [
+    "FiniteStepHook",
     "LossTransferHook",
     "PredictionPictureHook",
     "PredictionWriterHook",
     "ProgressBarHook",
+    "SafeCheckpointHook",
     "StepSeedHook",
     "TrainIoUHook",
 ]

@@ -19,9 +19,9 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.ops import DeformConv2d
 
 from htcl.geometry import Camera, DepthBins
+from htcl.models.layers import FiniteDeformConv2d
 
 CAMERA_VECTOR_LENGTH = 30
 
@@ -123,7 +123,7 @@ class CameraAwareDepthNet(BaseModule):
         blocks = (BasicBlock(mid_channels, mid_channels) for _ in range(num_blocks))
         self.depth_blocks = nn.Sequential(*blocks)
         self.aspp = _AtrousPyramid(mid_channels, aspp_dilations, norm_groups, dropout)
-        self.deform = DeformConv2d(
+        self.deform = FiniteDeformConv2d(
             mid_channels, mid_channels, 3, padding=1, groups=deform_groups, bias=False
         )
         # Channels are (dy, dx) tap by tap.
