@@ -111,7 +111,7 @@ def test_a_real_prediction(tool, command, tmp_path, capsys):
 
 def test_check_alone(tool, tmp_path, capsys):
     assert tool.main(["--check", str(tmp_path / "none.zip")]) == 1
-    assert "no such submission" in capsys.readouterr().err
+    assert "submission file not found" in capsys.readouterr().err
     with zipfile.ZipFile(tmp_path / "empty.zip", "w") as file:
         file.writestr("sequences/", "")
     assert tool.main(["--check", str(tmp_path / "empty.zip")]) == 1

@@ -174,6 +174,7 @@ def test_slurm_test_on_part_of_a_node(bash, stub, tmp_path):
 
 def test_every_tool_shows_an_example(repo_root):
     tools = [*repo_root.glob("tools/*.py"), *repo_root.glob("tools/data_converter/*.py")]
+    tools = [tool for tool in tools if tool.name != "__init__.py"]
     assert len(tools) >= 8
     for tool in tools:
         command = [sys.executable, str(tool), "--help"]

@@ -68,7 +68,7 @@ class TestTraining:
         rows = scalars(trained)
         training = [row for row in rows if "loss" in row]
         assert [row["step"] for row in training] == [1, 2, 3, 4]
-        assert all("grad_norm" in row and "temporal_loss_voxel_ce" in row for row in training)
+        assert all("grad_norm" in row and "loss_voxel_ce" in row for row in training)
         validation = [row for row in rows if "mIoU" in row]
         assert [row["step"] for row in validation] == [2, 4]
         assert "IoU_car" in validation[0]
