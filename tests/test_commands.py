@@ -9,16 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from htcl.commands import COMMANDS, main, usage
+from htcl.commands import main, usage
 from htcl.shipped import MODELS, find_file
-
-
-def test_every_tool_is_a_command(repo_root):
-    tools = {path.stem for path in (repo_root / "tools").glob("*.py")} - {"__init__"}
-    assert tools <= set(COMMANDS.values())
-    for name, module in COMMANDS.items():
-        path = repo_root / "tools" / f"{module.replace('.', '/')}.py"
-        assert path.is_file(), name
 
 
 def test_usage_names_each_with_what_it_does(capsys):

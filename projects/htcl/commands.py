@@ -20,6 +20,7 @@ COMMANDS = {
     "check-data": "check_data",
     "make-labels": "data_converter.make_labels",
     "voxelize-scans": "data_converter.voxelize_scans",
+    "complete-kitti360": "data_converter.complete_kitti360",
     "make-streets": "make_mini_kitti",
     "browse": "browse_dataset",
     "train": "train",

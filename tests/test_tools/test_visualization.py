@@ -104,7 +104,7 @@ def test_errors_are_one_line(tool, folder, capsys, monkeypatch):
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert "needs a display" in message("results", "--window")
     (folder / "08" / "000000.npz").write_bytes(b"broken")
-    assert "000000.npz is not a result file" in message("results")
+    assert "000000.npz: not a readable .npz file" in message("results")
 
 
 @pytest.mark.parametrize(
