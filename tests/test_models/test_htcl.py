@@ -88,7 +88,7 @@ def test_half_a_pair(present, absent, build):
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_variants(name, build, scene):
-    model = build(**VARIANTS[name]).eval()
+    model = build(auxiliary_weight=0.25, **VARIANTS[name]).eval()
     expected = HEAD_LOSSES | ({"loss_depth"} if "stereo" in VARIANTS[name] else DEPTH_LOSSES)
     if "temporal" not in VARIANTS[name]:
         expected |= HISTORY_LOSSES
