@@ -184,8 +184,15 @@ def run_program(
         program = torch.export.load(io.BytesIO(content)).module()
         return cast("tuple[Tensor, ...]", program(dict(inputs)))
     runtime = _onnx_package("onnxruntime")
-    session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    made = session.run(list(OUTPUTS), {name: value.numpy() for name, value in inputs.items()})
+    arrays = {name: value.numpy() for name, value in inputs.items()}
+    try:
+        session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        made = session.run(list(OUTPUTS), arrays)
+    except Exception as error:  # the runtime's errors have no other base
+        raise InvalidValueError(
+            f"onnxruntime cannot run the exported program, so nothing was written ({error}); "
+            "docs/export.md says which networks have an ONNX form, --format torch has all"
+        ) from error
     return tuple(map(torch.from_numpy, made))
 
 
