@@ -6,8 +6,8 @@ of as many cameras, images of this size and as long a history. docs/export.md sa
 comes out, and has a script of 30 lines that runs a program with onnxruntime and numpy alone.
 
 It is checked before it is written: on the first sample of the config's test data, program and
-network must agree but for rounding. (ONNX: networks of one image; docs/export.md.) --inputs also keeps that sample, as an .npz that the script
-reads. ONNX needs three packages: pip install 'htcl[export]'.
+network must agree but for rounding. --inputs also keeps that sample, as an .npz that the script
+reads. ONNX has networks of one image so far, and needs three packages: pip install 'htcl[export]'.
 
 Examples:
   python tools/export.py CONFIG CKPT --format onnx --out net.onnx --inputs sample.npz
