@@ -5,9 +5,9 @@ ONNX runtime, without torch. Calibration and motion are inputs, so that one prog
 of as many cameras, images of this size and as long a history. docs/export.md says what goes in and
 comes out, and has a script of 30 lines that runs a program with onnxruntime and numpy alone.
 
-It is checked before it is written: on the first sample of the config's test data, program and
+It is checked before it is written: on the last sample of the config's test data, program and
 network must agree but for rounding. --inputs also keeps that sample, as an .npz that the script
-reads. ONNX has networks of one image so far, and needs three packages: pip install 'htcl[export]'.
+reads. ONNX needs three packages: pip install 'htcl[export]'.
 
 Examples:
   python tools/export.py CONFIG CKPT --format onnx --out net.onnx --inputs sample.npz
@@ -54,7 +54,8 @@ def export_network(args: argparse.Namespace) -> None:
     cfg = load_config(args.config, args.cfg_options)
     model = cast("HTCL", load_predictor(cfg, args.checkpoint, "cpu", "fp32").module)
     wanted = {"inputs": sorted(model.required_inputs), "labels": False}
-    sample = DATASETS.build({**cfg.test_dataloader.dataset, **wanted})[0]["inputs"]
+    # The last one has a history; before the first frame of a sequence its own image stands in.
+    sample = DATASETS.build({**cfg.test_dataloader.dataset, **wanted})[-1]["inputs"]
     network = ExportableNetwork(model, sample)
     inputs = network.inputs(sample)
     deviation = export(network, inputs, args.out, args.format)

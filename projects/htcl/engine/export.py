@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -190,8 +190,8 @@ def run_program(
         made = session.run(list(OUTPUTS), arrays)
     except Exception as error:  # the runtime's errors have no other base
         raise InvalidValueError(
-            f"onnxruntime cannot run the exported program, so nothing was written ({error}); "
-            "docs/export.md says which networks have an ONNX form, --format torch has all"
+            f"onnxruntime cannot run the exported program, so nothing was written: {error}. Please "
+            "report config and versions; --format torch may serve meanwhile"
         ) from error
     return tuple(map(torch.from_numpy, made))
 
@@ -216,12 +216,34 @@ def _to_onnx(network: ExportableNetwork, inputs: dict[str, Tensor], facts: str) 
             output_names=list(OUTPUTS),
             opset_version=_OPSET,
             dynamo=True,
-            # The runtime folds constants itself; here that takes a quarter of an hour.
+            # The runtime folds constants itself, and faster.
             optimize=False,
+            custom_translation_table={torch.ops.aten.conv3d.default: _conv3d},
             verbose=False,
         )
     program.model.metadata_props["htcl"] = facts
     return cast("bytes", program.model_proto.SerializeToString())
+
+
+def _conv3d(
+    volume: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Sequence[int] = (1, 1, 1),
+    padding: Sequence[int] = (0, 0, 0),
+    dilation: Sequence[int] = (1, 1, 1),
+    groups: int = 1,
+) -> Any:
+    """ONNX's convolution; the one of onnxscript 0.7 makes a matrix of a bias that there is not."""
+    return _onnx_package("onnxscript").opset20.Conv(
+        volume,
+        weight,
+        bias,
+        strides=list(stride),
+        pads=[*padding, *padding],
+        dilations=list(dilation),
+        group=groups,
+    )
 
 
 def _onnx_package(name: str) -> Any:
