@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import logging
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import numpy as np
-from mmengine.dataset import BaseDataset, Compose
+from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from htcl.datasets.file_checks import FileCheck, FrameChecks, check_camera, usual_sizes
+from htcl.datasets.history import with_history
 from htcl.datasets.history_gaps import HistoryGaps
 from htcl.datasets.history_spacing import HistorySpacing
 from htcl.datasets.image_files import image_size
+from htcl.datasets.missing_files import MissingFiles
 from htcl.datasets.sample_cache import SampleCache
 from htcl.datasets.sample_info import HISTORY_INPUTS, SampleInfo
 from htcl.datasets.specification import DatasetSpecification, build_specification
 from htcl.errors import InvalidValueError, MissingFileError, UserError, listed
-from htcl.geometry import relative_motion
 
 _Content = TypeVar("_Content")
 
@@ -116,12 +114,11 @@ class OccupancyDataset(BaseDataset, ABC):
             "specification": asdict(self.specification),
         }
         steps = [*pipeline[:-1], *augmentations, *pipeline[-1:]]
-        self._num_loading = len(pipeline[:-1])
-        self.sample_cache: SampleCache | None = None
         super().__init__(metainfo=metainfo, pipeline=steps, test_mode=test_mode, **kwargs)
         if sample_cache is not None:
-            loading = self.pipeline.transforms[: self._num_loading]
-            self.sample_cache = SampleCache(sample_cache, loading)
+            loading = slice(len(pipeline) - 1)
+            steps = self.pipeline.transforms
+            steps[loading] = [SampleCache(sample_cache, steps[loading])]
 
     @abstractmethod
     def list_sequence(self, sequence: str) -> list[SampleInfo]:
@@ -203,7 +200,7 @@ class OccupancyDataset(BaseDataset, ABC):
         problems = []
         for sequence in self.sequences:
             try:
-                samples += self._with_history(self.list_sequence(sequence))
+                samples += with_history(self.list_sequence(sequence), self.spacing, self.gaps)
             except MissingFileError as error:
                 problems.append(str(error))
         if problems:
@@ -213,39 +210,18 @@ class OccupancyDataset(BaseDataset, ABC):
                 f"{listed(problems, len(problems))}"
             )
         if self.check_files:
-            self._check(samples)
+            self._check_files(samples)
             self._check_cameras(samples)
         return samples
 
     def prepare_data(self, idx: int) -> Any:
         """Runs the pipeline on a sample."""
-        sample = self._completed(self.get_data_info(idx))
-        if self.sample_cache is None:
-            return self.pipeline(sample)
-        loading = Compose(self.pipeline.transforms[: self._num_loading])
-        rest = Compose(self.pipeline.transforms[self._num_loading :])
-        return rest(self.sample_cache.load(sample, loading))
+        return self.pipeline(self._completed(self.get_data_info(idx)))
 
     def _completed(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """The info with what the transforms have to know of the data set."""
         facts = {"specification": self.specification, "inputs": self.inputs}
         return {**info, **facts, "with_labels": self.with_labels}
-
-    def _with_history(self, frames: list[SampleInfo]) -> list[SampleInfo]:
-        """The samples among the frames of a sequence, with their history."""
-        by_index = {frame["frame_index"]: frame for frame in frames}
-        samples = []
-        start = previous = -2
-        for current in sorted(by_index):
-            if current != previous + 1 or self.gaps.between(by_index[previous], by_index[current]):
-                start = current
-            previous = current
-            if by_index[current].get("is_sample", True):
-                nearby = range(max(current - self.spacing.reach, start), current + 1)
-                poses = self._poses_of([by_index[index] for index in nearby])
-                distances = self.spacing.distances(current - start, poses)
-                samples.append(_joined([by_index[current - d] for d in (*distances, 0)]))
-        return samples
 
     def say_release(self, count: int) -> None:
         """Says which release of the benchmark has so many samples in the split.
@@ -268,20 +244,6 @@ class OccupancyDataset(BaseDataset, ABC):
             level=logging.INFO if releases else logging.WARNING,
         )
 
-    def _poses_of(self, frames: Sequence[SampleInfo]) -> list[np.ndarray] | None:
-        """Poses of the first camera, if it takes some to choose the history."""
-        if not self.spacing.needs_poses:
-            return None
-        poses = [frame["cameras"][0].get("world_from_camera") for frame in frames]
-        for frame, pose in zip(frames, poses, strict=True):
-            if pose is None:
-                raise InvalidValueError(
-                    f"history_metres={self.spacing.history_metres} takes the poses of all frames, "
-                    f"but sequence {frame['sequence']} frame {frame['frame']} has none: add them, "
-                    "or give the distance in frames (history_stride, history_metres=None)"
-                )
-        return [pose for pose in poses if pose is not None]
-
     def _check_cameras(self, samples: Sequence[SampleInfo]) -> None:
         """Checks the cameras of each sequence, and notes the size of their images."""
         sizes: dict[str, list[tuple[int, int]]] = {}
@@ -294,65 +256,19 @@ class OccupancyDataset(BaseDataset, ABC):
             for camera, size in zip(sample["cameras"], sizes[sequence], strict=True):
                 camera["image_size"] = size
 
-    def _check(self, samples: Sequence[SampleInfo]) -> None:
-        """Looks for every file that the pipeline needs, listing each folder once."""
-
-        @cache
-        def listing(folder: str) -> frozenset[str] | None:
-            return frozenset(os.listdir(folder)) if os.path.isdir(folder) else None
-
-        files: dict[str, str] = {}
-        folders: dict[tuple[str, str], set[str]] = {}
-        transforms = [t for t in self.pipeline.transforms if hasattr(t, "required_files")]
+    def _check_files(self, samples: Sequence[SampleInfo]) -> None:
+        """Looks for every file that the pipeline needs."""
+        missing = MissingFiles(self.FOLDER_KEYS)
+        steps = [step for step in self.pipeline.transforms if hasattr(step, "required_files")]
         for sample in samples:
-            where = f"sequence {sample['sequence']} frame {sample['frame']}"
-            for transform in transforms:
-                step = type(transform).__name__
-                for alternatives in transform.required_files(self._completed(sample)):
-                    places = [os.path.split(path) for path in alternatives]
-                    if any(name in (listing(folder) or ()) for folder, name in places):
-                        continue
-                    if any(listing(folder) is not None for folder, _ in places):
-                        files.setdefault(" or ".join(alternatives), f"({where}, {step})")
-                    else:
-                        folders.setdefault((places[-1][0], step), set()).add(places[-1][1])
-        missing = len(files) + sum(len(names) for names in folders.values())
-        if not missing:
-            print_log(
-                f"{self.specification.name} {self.split}: {len(samples)} frames of sequences "
-                f"{', '.join(self.sequences)}, all files found below {self.data_root}",
-                logger="current",
-            )
-            return
-        lines = [
-            f"{folder}: no such folder, {len(names)} files needed by {step} (may be elsewhere: key "
-            f"{self.FOLDER_KEYS.get(os.path.basename(folder), 'data_root')})"
-            for (folder, step), names in folders.items()
-        ]
-        lines += [f"{path} {note}" for path, note in files.items()]
-        raise MissingFileError(
-            f"{missing} files are missing below {self.data_root} (split {self.split}, sequences "
-            f"{', '.join(self.sequences)}):{listed(lines)}"
+            for step in steps:
+                for alternatives in step.required_files(self._completed(sample)):
+                    missing.look_for(alternatives, sample, type(step).__name__)
+        where = f"below {self.data_root}"
+        chosen = f"sequences {', '.join(self.sequences)}"
+        missing.raise_if_any(f"{where} (split {self.split}, {chosen})")
+        print_log(
+            f"{self.specification.name} {self.split}: {len(samples)} frames of {chosen}, all files "
+            f"found {where}",
+            logger="current",
         )
-
-
-def _joined(frames: Sequence[SampleInfo]) -> SampleInfo:
-    """A sample from the infos of its T frames, the current one last."""
-    cameras = []
-    for views in zip(*(frame["cameras"] for frame in frames), strict=True):
-        poses = [view.get("world_from_camera") for view in views]
-        motion = None
-        if len(views) > 1 and all(pose is not None for pose in poses):
-            motion = relative_motion(np.stack(poses), -1, range(len(poses) - 1))
-        camera: Any = {key: value for key, value in views[-1].items() if key != "world_from_camera"}
-        for key, history in (
-            ("image", "history"),
-            ("right", "history_right"),
-            ("depth", "history_depth"),
-        ):
-            paths = [view.get(key) for view in views[:-1]]
-            camera[history] = paths if all(paths) else []
-        cameras.append({**camera, "current_from_history": motion})
-    sample: Any = {**frames[-1], "cameras": cameras}
-    sample.pop("is_sample", None)
-    return sample

@@ -6,10 +6,11 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from mmengine.dataset import Compose
 
 from htcl import __version__
 from htcl.files import atomic_write
@@ -20,7 +21,7 @@ _ARRAY = "numpy array"
 
 
 class SampleCache:
-    """What the loading steps of a pipeline made of each sample, one file a sample.
+    """Stands for the loading steps of a pipeline; keeps what they make, one file a sample.
 
     The name of a file has a hash of all that its content follows from: the steps and their
     settings, the sample's description (paths, calibration, poses), size and time of change of every
@@ -28,19 +29,16 @@ class SampleCache:
     that it no longer fits stays until somebody deletes the folder.
 
     Args:
-        folder: Where the files lie; made if needed. A sample takes its size in memory: 3 MB for the
-            mini network, 20 MB for the full-size one.
+        folder: Where the files lie; made if needed. A file has the size of its arrays.
         steps: The loading steps, whose results depend on nothing but the sample.
     """
 
     def __init__(self, folder: str | Path, steps: Sequence[Any]) -> None:
         self.folder = Path(folder)
-        self.steps = list(steps)
+        self.steps = Compose(steps)
 
-    def load(
-        self, sample: Mapping[str, Any], compute: Callable[[Mapping[str, Any]], dict[str, Any]]
-    ) -> dict[str, Any]:
-        """The loaded sample, from its file or by ``compute``, which then becomes its file.
+    def __call__(self, sample: Mapping[str, Any]) -> dict[str, Any]:
+        """The sample as the steps make it: from its file, or by them, and then into its file.
 
         Arrays from a file are private copies-on-write of it: they may be changed.
         """
@@ -48,24 +46,24 @@ class SampleCache:
         if path.is_file():
             with torch.serialization.safe_globals([Camera]):
                 added = torch.load(path, mmap=True, weights_only=True)
-            return {**sample, **_unpacked(added)}
-        loaded = compute(dict(sample))
+            return {**sample, **_nested(_array, added)}
+        loaded = self.steps(dict(sample))
         added = {key: value for key, value in loaded.items() if value is not sample.get(key)}
         with atomic_write(path) as file:
-            torch.save(_packed(added), file)
-        return loaded
+            torch.save(_nested(_tensor, added), file)
+        return cast("dict[str, Any]", loaded)
 
     def path(self, sample: Mapping[str, Any]) -> Path:
         """The file of a sample, whether or not it is there."""
         files = []
-        for step in self.steps:
+        for step in self.steps.transforms:
             if hasattr(step, "required_files"):
                 for alternatives in step.required_files(sample):
                     files += [name for name in alternatives if os.path.exists(name)][:1]
         states = [os.stat(name) for name in files]
         facts = (
             __version__,
-            [repr(step) for step in self.steps],
+            [repr(step) for step in self.steps.transforms],
             {key: value for key, value in sample.items() if key != "sample_idx"},
             [(name, s.st_size, s.st_mtime_ns) for name, s in zip(files, states, strict=True)],
         )
@@ -75,25 +73,27 @@ class SampleCache:
         return self.folder / f"{sample['sequence']}_{sample['frame']}_{digest}.pt"
 
 
-def _packed(value: Any) -> Any:
-    """Nested data with tensors in place of NumPy arrays."""
-    if isinstance(value, np.ndarray):
-        return {_ARRAY: torch.from_numpy(np.ascontiguousarray(value))}
+def _nested(convert: Callable[[Any], Any], value: Any) -> Any:
+    """Nested data with what ``convert`` makes of each part; what it changes is not entered."""
+    changed = convert(value)
+    if changed is not value:
+        return changed
     if isinstance(value, dict):
-        return {key: _packed(item) for key, item in value.items()}
+        return {key: _nested(convert, item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_packed(item) for item in value)
+        return type(value)(_nested(convert, item) for item in value)
     return value
 
 
-def _unpacked(value: Any) -> Any:
-    """The opposite of :func:`_packed`."""
-    if isinstance(value, dict):
-        if value.keys() == {_ARRAY}:
-            return value[_ARRAY].numpy()
-        return {key: _unpacked(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_unpacked(item) for item in value)
+def _tensor(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return {_ARRAY: torch.from_numpy(np.ascontiguousarray(value))}
+    return value
+
+
+def _array(value: Any) -> Any:
+    if isinstance(value, dict) and value.keys() == {_ARRAY}:
+        return value[_ARRAY].numpy()
     return value
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from torch import Tensor
 
@@ -21,14 +21,18 @@ def suits_gpu(tensor: Tensor) -> bool:
 
 
 @contextmanager
-def gpu_operators() -> Iterator[None]:
-    """Operators take their GPU form on every device: for tests, and to estimate a GPU's memory."""
-    before = _Choice.gpu_everywhere
-    _Choice.gpu_everywhere = True
+def _chosen(name: str) -> Iterator[None]:
+    before = getattr(_Choice, name)
+    setattr(_Choice, name, True)
     try:
         yield
     finally:
-        _Choice.gpu_everywhere = before
+        setattr(_Choice, name, before)
+
+
+def gpu_operators() -> AbstractContextManager[None]:
+    """Operators take their GPU form on every device: for tests, and to estimate a GPU's memory."""
+    return _chosen("gpu_everywhere")
 
 
 def standard_only() -> bool:
@@ -36,12 +40,6 @@ def standard_only() -> bool:
     return _Choice.standard_alone
 
 
-@contextmanager
-def standard_operators() -> Iterator[None]:
+def standard_operators() -> AbstractContextManager[None]:
     """Operators take a form made of standard ones, without sizes from values: for an export."""
-    before = _Choice.standard_alone
-    _Choice.standard_alone = True
-    try:
-        yield
-    finally:
-        _Choice.standard_alone = before
+    return _chosen("standard_alone")
