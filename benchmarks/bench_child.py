@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from environment import environment_facts, revision_of
+from environment import environment_facts
 from torch import nn
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -74,8 +74,7 @@ def _measure(spec: dict[str, Any]) -> dict[str, Any]:
         ours = name.partition(".")[0] == "htcl" and file is not None
         if ours and not Path(file).resolve().is_relative_to(tree):
             raise OtherTreeError(f"{name} was imported from {file}, not from {tree}")
-    package_facts = {"package": str(package), "package_revision": revision_of(package)}
-    return {**result, **package_facts, "environment": environment_facts()}
+    return {**result, "package": str(package), "environment": environment_facts()}
 
 
 def load(spec: dict[str, Any]) -> Any:

@@ -81,16 +81,13 @@ class ResultStore:
 
     def report(self, command: str) -> str:
         """All tables as Markdown."""
-        trees = {(run["side"], run["revision"], run["package_revision"]) for run in self.runs}
+        trees = {(run["side"], run["revision"]) for run in self.runs}
         dates = sorted(run["date"] for run in self.runs)
         threads = sorted({run["threads"] for run in self.runs})
         facts = {**self._machine, "threads": "/".join(map(str, threads))}
         lines = [describe_environment(facts), f"CUDA {facts['cuda']}"]
         lines += [f"command: {command}", f"measured: {dates[0]} to {dates[-1]}"]
-        lines += [
-            f"package ({side}): htcl of {found}, asked for {asked}"
-            for side, asked, found in sorted(trees)
-        ]
+        lines += [f"package ({side}): htcl of {revision}" for side, revision in sorted(trees)]
         blocks = ["\n".join(f"* {line}" for line in lines)]
         rows = rows_of(self.runs)
         blocks += [_speed_table(rows), _stage_table(rows), _data_table(rows), _growth_lines(rows)]
@@ -140,7 +137,7 @@ def _first_columns(row: dict[str, Any]) -> list[str]:
     case = "".join(f", {name} {value}" for name, value in row["case"].items())
     size = "" if "input_size" not in row else " x ".join(map(str, row["input_size"]))
     where = f"{row['device']}, {row['precision']}"
-    return [row["what"] + case, _name(row), size, where, row["package_revision"]]
+    return [row["what"] + case, _name(row), size, where, row["revision"]]
 
 
 _FIRST = ["what", "config", "image", "device", "revision"]
@@ -209,7 +206,7 @@ def _stage_table(rows: list[dict[str, Any]]) -> str:
             if other.get(name):
                 ratios[name] = seconds / other[name]
             line = [name, _name(row), f"{row['device']}, {row['precision']}"]
-            line += [row["package_revision"], f"{1000 * seconds:,.1f}", f"{seconds / whole:.1%}"]
+            line += [row["revision"], f"{1000 * seconds:,.1f}", f"{seconds / whole:.1%}"]
             if compared:
                 ratio = ratios.get(name)
                 line.append("" if ratio is None else f"{ratio:.2f}")
@@ -233,7 +230,7 @@ def _data_table(rows: list[dict[str, Any]]) -> str:
     lines = []
     for row in found:
         rates = [row["samples_per_second"].get(n) for n in workers]
-        line = [row["sample"], _name(row), row["package_revision"], *_milliseconds(row)]
+        line = [row["sample"], _name(row), row["revision"], *_milliseconds(row)]
         line += ["" if rate is None else f"{rate:.2f}" for rate in rates]
         line += [f"{row['ratio']:.2f}"] if "ratio" in row else [""] * ("ratio" in header)
         lines.append(line)
@@ -267,7 +264,7 @@ def growth_points(rows: list[dict[str, Any]], axis: str) -> dict[str, list[Growt
                 seconds = row["processor_seconds"] or seconds
             memory = row["peak_bytes"] - row["libraries_bytes"]
             point = GrowthPoint(float(row["case"][axis]), seconds, memory, row["flops"])
-            name = f"{_name(row)} {row['precision']} {row['package_revision']}"
+            name = f"{_name(row)} {row['precision']} {row['revision']}"
             curves.setdefault(name, []).append(point)
     return {name: sorted(points) for name, points in curves.items()}
 

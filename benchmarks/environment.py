@@ -1,11 +1,9 @@
-"""What every benchmark says first: machine, versions and revision."""
+"""What every benchmark says first: machine and versions."""
 
 from __future__ import annotations
 
 import os
 import platform
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -45,13 +43,3 @@ def describe_environment(facts: dict[str, Any] | None = None) -> str:
         f"{known['memory_gib']} GiB, {known['gpu']}; Python {known['python']}, torch "
         f"{known['torch']}, torchvision {known['torchvision']}"
     )
-
-
-def revision_of(folder: Path) -> str:
-    """Commit of the tree that a folder belongs to, with ``-dirty`` if files of it are changed."""
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude=*"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return "unknown revision"
-    return done.stdout.strip() or "unknown revision"

@@ -262,7 +262,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
 
 def _sides(args: argparse.Namespace, stack: contextlib.ExitStack) -> list[tuple[str, Path, str]]:
     """This tree and perhaps another: side, folder, revision."""
-    from environment import revision_of
+    from htcl.provenance import revision_of
 
     sides = [("this", ROOT, revision_of(ROOT))]
     if args.against:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from kitti360_tree import write_tree
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from PIL import Image
 
@@ -36,6 +37,13 @@ def operators(request: pytest.FixtureRequest) -> Iterator[None]:
     """Runs a test with the operators of either device, both on the CPU."""
     with gpu_operators() if request.param == "gpu" else nullcontext():
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_logger_left() -> Iterator[None]:
+    """Forgets a run's logger, which writes where the output of its test was caught."""
+    yield
+    MMLogger._instance_dict.clear()
 
 
 @pytest.fixture(scope="session")

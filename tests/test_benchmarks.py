@@ -160,7 +160,7 @@ def test_other_tree_is_there_and_goes_away(run):
 
 def _result(seconds):
     return {
-        "seconds": seconds, "processor_seconds": seconds[0], "package_revision": "r",
+        "seconds": seconds, "processor_seconds": seconds[0],
         "peak_bytes": 3 * 2**20, "libraries_bytes": 2**20,
         "flops": 2e9, "operators": 7, "synchronisations": None,
     }  # fmt: skip
@@ -200,7 +200,7 @@ def test_parts_are_compared_by_their_fastest_round(bench, tmp_path):
     for side, whole, part in (("this", 10.0, 5.0), ("against", 30.0, 9.0), ("against", 20.0, 4.0)):
         stages = {"temporal.pose": part / 4, "temporal": part, "rest": whole - part}
         run = {**_spec(what="stages", side=side), "seconds": [whole], "stages": stages}
-        store.runs.append({**run, "package_revision": "r", "date": "2026-01-01"})
+        store.runs.append({**run, "date": "2026-01-01"})
     lines = [line.split(" | ") for line in store.report("c").splitlines() if " | cpu" in line]
     assert [line[0] for line in lines[:4]] == ["| temporal", "| temporal.pose", "| rest", "| whole"]
     assert [line[-1] for line in lines[:4]] == ["1.25 |", "1.25 |", "0.31 |", "0.50 |"]

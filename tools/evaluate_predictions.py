@@ -103,11 +103,13 @@ def evaluate(args: argparse.Namespace) -> None:
     from htcl.evaluation.report import (
         as_percentages,
         format_table,
+        metric_definition,
         save_confusion_picture,
         scores_by_region,
     )
     from htcl.files import atomic_write
     from htcl.geometry import VoxelGrid
+    from htcl.provenance import program_facts
 
     benchmark = build_specification(args.benchmark)
     grid = benchmark.stored_grid
@@ -136,6 +138,14 @@ def evaluate(args: argparse.Namespace) -> None:
             "class_names": list(specification.class_names),
             "percent": as_percentages(scores, specification),
             "confusion_rows_predicted": total[FULL].tolist(),
+            "provenance": {
+                **program_facts(),
+                "ground_truth": str(args.gt_dir),
+                "predictions": str(args.pred_dir),
+                "sequences": list(sequences),
+                "invalid_voxels": "scored" if args.no_invalid else "not scored",
+                "metrics": [metric_definition(specification, total, len(frames))],
+            },
         }
         with atomic_write(args.json, "w") as file:
             file.write(json.dumps(report, indent=2) + "\n")

@@ -9,12 +9,10 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from htcl.command_line import add_cfg_options, add_precision, run_tool, tool_parser
-from htcl.files import atomic_write
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -26,7 +24,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--out", metavar="DIR", help="save predictions as DIR/sequences/XX/predictions/*.label"
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the metrics to FILE")
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        type=Path,
+        help="also write the metrics to FILE, and to FILE.provenance.json where they come from",
+    )
     parser.add_argument("--eval", help="accepted for the release's commands and ignored")
     add_precision(parser)
     add_cfg_options(parser, "test_dataloader.num_workers=0")
@@ -39,7 +42,9 @@ def evaluate(args: argparse.Namespace) -> None:
     from mmengine.dist import is_main_process
 
     from htcl.config import load_config
+    from htcl.engine.hooks.scores_file import scores_provenance
     from htcl.engine.runner import build_runner, config_errors
+    from htcl.provenance import write_scores
 
     cfg = load_config(args.config, args.cfg_options)
     if args.out:
@@ -57,8 +62,7 @@ def evaluate(args: argparse.Namespace) -> None:
         _ = runner.test_loop
     metrics = runner.test()
     if args.json and is_main_process():
-        with atomic_write(args.json, "w") as file:
-            file.write(json.dumps(metrics, indent=2) + "\n")
+        write_scores(args.json, metrics, scores_provenance(runner, runner.test_loop))
 
 
 def main(argv: list[str] | None = None) -> int:

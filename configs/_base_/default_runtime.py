@@ -20,6 +20,7 @@ default_hooks = dict(
     step_seed=dict(type="StepSeedHook"),
     # What to do where a loss or a gradient is NaN or infinite: "stop", or "skip" the step.
     finite_step=dict(type="FiniteStepHook", on_failure="stop"),
+    scores_file=dict(type="ScoresFileHook"),
 )
 custom_hooks = [
     dict(type="LossTransferHook"),

@@ -102,6 +102,9 @@ def test_equals_the_official_script(tool, roots, tmp_path, capsys):
     out = tmp_path / "out"
     _run(tool, truth, prediction, "--json", out / "s.json", "--confusion", out / "c.png")
     report = json.loads((out / "s.json").read_text())
+    (metric,) = report["provenance"]["metrics"]
+    assert metric["frames"] == len(report["frames"])
+    assert metric["scored_voxels"]["full"] == np.sum(report["confusion_rows_predicted"])
     conf, iou, completion = _official(frames)
     assert report["frames"] == ["08/000000", "08/000005"]
     assert report["confusion_rows_predicted"] == conf.tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
@@ -36,6 +37,26 @@ def test_metrics_file(scored):
     metrics = json.loads((scored / "deep" / "metrics.json").read_text())
     assert {"IoU", "mIoU", "precision", "recall", "IoU_car", "25.6m/mIoU"} <= set(metrics)
     assert all(0 <= metrics[name] <= 100 for name in ("IoU", "mIoU", "precision", "recall"))
+
+
+def test_where_the_scores_come_from(scored, trained):
+    """The file beside the metrics, and the one of the run's own folder, say the same."""
+    facts = json.loads((scored / "deep" / "metrics.provenance.json").read_text())
+    weights = (trained / "iter_4.pth").read_bytes()
+    assert facts["weights"]["sha256"] == hashlib.sha256(weights).hexdigest()
+    assert facts["data"]["samples_by_sequence"] == {"08": 3}
+    assert (facts["data"]["split"], facts["seed"], facts["processes"]) == ("val", 0, 1)
+    assert facts["versions"]["torch"] == torch.__version__.partition("+")[0]
+    (metric,) = facts["metrics"]
+    assert metric["frames"] == 3
+    assert metric["rules"] == "SemanticKITTI"
+    assert len(metric["classes_in_mean"]) == 19
+    assert 0 < metric["scored_voxels"]["full"] <= 3 * 32 * 32 * 4
+    (own,) = scored.glob("work/*/scores/test.provenance.json")
+    assert json.loads(own.read_text()) == facts
+    # A training's validation has one too.
+    (own,) = trained.glob("*/scores/val_4.provenance.json")
+    assert json.loads(own.read_text())["weights"]["iteration"] == 4
 
 
 def test_same_as_validation_of_the_training(scored, trained):

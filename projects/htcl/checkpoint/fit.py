@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
+from mmengine.logging import print_log
 from mmengine.model import PretrainedInit, is_model_wrapper
 from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner import CheckpointLoader
@@ -18,6 +22,8 @@ from htcl.errors import InvalidValueError, listed
 
 # The share of weights to start from that must fit if nothing else is said.
 MIN_FIT = 0.95
+# What of a specification a network learns, whose numbers and shapes may be those of another.
+_TRAINED_FOR = ("class_names", "empty_class", "ignore_index", "grid")
 
 
 def load_weights(model: nn.Module, path: str | Path, config: str | Path | None) -> None:
@@ -33,7 +39,8 @@ def load_weights(model: nn.Module, path: str | Path, config: str | Path | None) 
         InvalidValueError: If the file is no checkpoint or does not fit.
     """
     network = cast("nn.Module", model.module) if is_model_wrapper(model) else model
-    state = unwrap_state_dict(load_from_local(str(path), "cpu"))
+    content = load_from_local(str(path), "cpu")
+    state = unwrap_state_dict(content)
     misfits = list_misfits(state, network.state_dict())
     if misfits:
         raise InvalidValueError(
@@ -42,6 +49,41 @@ def load_weights(model: nn.Module, path: str | Path, config: str | Path | None) 
             "it), and the same --cfg-options for the model."
         )
     network.load_state_dict(state)
+    say_other_data(content, network, path)
+
+
+def say_other_data(content: Mapping[str, Any], model: nn.Module, source: str | Path) -> None:
+    """Warns if a checkpoint was trained for other classes or another grid than the network's.
+
+    Both may have the same shapes, so that the weights fit: a number of classes says nothing of
+    which they are. Nothing is said of files that do not know what they were trained for.
+
+    Args:
+        content: The checkpoint.
+        model: The network, alone or in a wrapper, with or without a ``specification``.
+        source: Where the checkpoint comes from.
+    """
+    network = model.module if is_model_wrapper(model) else model
+    own = getattr(network, "specification", None)
+    known = ((content.get("meta") or {}).get("dataset_meta") or {}).get("specification")
+    if own is None or not isinstance(known, Mapping):
+        return
+    # As a file holds them, with lists in the place of tuples.
+    facts = {key: _plain(asdict(own)[key]) for key in _TRAINED_FOR}
+    others = [key for key in _TRAINED_FOR if key in known and _plain(known[key]) != facts[key]]
+    if others:
+        lines = [f"{key}: {_plain(known[key])} in the file, {facts[key]} here" for key in others]
+        print_log(
+            f"checkpoint {str(source)!r} was trained for other data ({known.get('name')}) than "
+            f"this network predicts ({own.name}):{listed(lines)}\nIts scores mean something only "
+            "if that is meant.",
+            logger="current",
+            level=logging.WARNING,
+        )
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=repr))
 
 
 def check_fit(network: nn.Module, source: str, at_least: float, key: str, prefix: str = "") -> None:

@@ -73,6 +73,13 @@ class SemanticKITTISSC(OccupancyDataset):
             **kwargs,
         )
 
+    def load_data_list(self) -> list[SampleInfo]:
+        """Lists the samples of all drives, in order of drive and frame."""
+        samples = super().load_data_list()
+        if self.frames == "voxels":
+            self.say_release(len(samples))
+        return samples
+
     def list_sequence(self, sequence: str) -> list[SampleInfo]:
         """Lists the images of a drive up to the last sample, and the files that belong to them."""
         layout = self.layout

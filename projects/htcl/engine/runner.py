@@ -21,7 +21,13 @@ from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from htcl.checkpoint.fit import MIN_FIT, check_fit, load_weights, register_pretrained_check
+from htcl.checkpoint.fit import (
+    MIN_FIT,
+    check_fit,
+    load_weights,
+    register_pretrained_check,
+    say_other_data,
+)
 from htcl.checkpoint.loading import register_checkpoint_loader
 from htcl.checkpoint.resuming import checkpoints_of, newest_checkpoint
 from htcl.engine.distributed import set_up_launcher
@@ -51,6 +57,8 @@ class OccupancyRunner(Runner):
     _train_dataloader: DataLoader | dict[str, Any]
     _load_from: str | None
     _resume: bool
+    # The file whose weights are scored; None in a training.
+    evaluated_checkpoint: str | Path | None = None
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """A logger whose console leaves out what fills a screen."""
@@ -103,6 +111,7 @@ class OccupancyRunner(Runner):
         content: dict[str, Any] = super().load_checkpoint(filename, *args, **kwargs)
         if isinstance(content.get("meta"), dict):
             content["meta"].pop("config", None)
+        say_other_data(content, self.model, filename)
         return content
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
@@ -203,6 +212,7 @@ def build_runner(
     if checkpoint is not None:
         # Not the runner's method: it calls EMAHook, which is not ready before the run.
         load_weights(runner.model, checkpoint, cfg.filename)
+        runner.evaluated_checkpoint = checkpoint
     if precision is not None:
         runner.model = Predictor(runner.model, precision, cfg.get("compile"))
     return runner

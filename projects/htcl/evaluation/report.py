@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from prettytable import PrettyTable
@@ -21,6 +23,31 @@ def scores_by_region(
     return {
         name: ssc_scores(matrix, specification.empty_class, specification.absent_classes)
         for name, matrix in confusions.items()
+    }
+
+
+def metric_definition(
+    specification: DatasetSpecification, confusions: Mapping[str, np.ndarray], frames: int
+) -> dict[str, Any]:
+    """What the scores mean, and over how much they are taken, as plain data.
+
+    Args:
+        specification: Whose rules.
+        confusions: Matrices (K, K) by region, summed over the frames.
+        frames: Number of scored frames.
+    """
+    names = specification.class_names
+    return {
+        "rules": specification.name,
+        "grid": asdict(specification.grid),
+        "own_grid": specification.has_own_grid,
+        "classes_in_mean": [names[index] for index in specification.counted_classes],
+        "classes_without_true_voxel": specification.absent_classes,
+        "empty_class": names[specification.empty_class],
+        "not_scored_label": specification.ignore_index,
+        "scored_mask": specification.scored_mask,
+        "frames": frames,
+        "scored_voxels": {name: int(matrix.sum()) for name, matrix in confusions.items()},
     }
 
 

@@ -29,7 +29,12 @@ from htcl.evaluation.regions import (
     view_regions,
     whole_grid_ranges,
 )
-from htcl.evaluation.report import as_percentages, format_table, scores_by_region
+from htcl.evaluation.report import (
+    as_percentages,
+    format_table,
+    metric_definition,
+    scores_by_region,
+)
 from htcl.evaluation.ssc_confusion import confusion_by_region
 from htcl.geometry import Camera, VoxelGrid, VoxelSight
 
@@ -79,6 +84,8 @@ class SSCMetric(BaseMetric):
         self.views = views
         self.depth_tolerance = depth_tolerance
         self.specification: DatasetSpecification | None = None
+        # What the last scores mean, for who writes them down.
+        self.definition: dict[str, Any] = {}
         # That of the last sample with its key: cameras stay as they are for a whole drive.
         self._last_sight: tuple[Any, VoxelSight] | None = None
 
@@ -122,6 +129,7 @@ class SSCMetric(BaseMetric):
             return {}
         total = self._total(np.stack(scored))
         scores = scores_by_region(total, specification)
+        self.definition = metric_definition(specification, total, len(scored))
         repeated = whole_grid_ranges(specification.grid, self.ranges)
         table = format_table(scores, specification, total[FULL].sum(axis=0), omit=repeated)
         whose = ""

@@ -1,4 +1,4 @@
-"""mmengine hooks: checkpoints, losses, progress bar, predictions, pictures, IoU, step seeds."""
+"""mmengine hooks: checkpoints, losses, progress bar, predictions, pictures, scores, step seeds."""
 
 from htcl.engine.hooks.checkpoint import SafeCheckpointHook
 from htcl.engine.hooks.finite_step import FiniteStepHook
@@ -6,6 +6,7 @@ from htcl.engine.hooks.loss_transfer import LossTransferHook
 from htcl.engine.hooks.prediction_picture import PredictionPictureHook
 from htcl.engine.hooks.prediction_writer import PredictionWriterHook
 from htcl.engine.hooks.progress_bar import ProgressBarHook
+from htcl.engine.hooks.scores_file import ScoresFileHook
 from htcl.engine.hooks.step_seed import StepSeedHook
 from htcl.engine.hooks.train_iou import TrainIoUHook
 
@@ -16,6 +17,7 @@ __all__ = [
     "PredictionWriterHook",
     "ProgressBarHook",
     "SafeCheckpointHook",
+    "ScoresFileHook",
     "StepSeedHook",
     "TrainIoUHook",
 ]
