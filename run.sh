@@ -9,6 +9,7 @@ usage: bash run.sh CONFIG N [tools/train.py options]
   CONFIG  config file, e.g. projects/configs/occupancy/semantickitti/temporal_baseline.py
   N       processes on this machine: one a GPU; without a GPU, CPU processes (gloo)
 
+MAX_RESTARTS=3 in front starts all processes again, up to 3 times, when one has died; give --resume too
 several machines: run the same line on each with NNODES, NODE_RANK, MASTER_ADDR (and MASTER_PORT) set
 example: bash run.sh projects/configs/occupancy/mini/htcl_egopose.py 2 --resume
 EOF

@@ -33,6 +33,7 @@ from typing import Any
 
 import torch
 from environment import describe_environment
+from page_section import write_section
 
 from htcl.checkpoint.loading import load_checkpoint_file
 from htcl.files import atomic_write
@@ -54,7 +55,6 @@ visualizer = dict(vis_backends=[dict(type="LocalVisBackend")])
 """
 # How long a run may take before it counts as stuck, seconds.
 _PATIENCE = 1800
-_SECTION = re.compile(r"(<!-- faults -->\n).*?(<!-- /faults -->)", re.DOTALL)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -263,9 +263,7 @@ def main(argv: list[str] | None = None) -> int:
     text = table(trials, f"python benchmarks/faults.py --kills {args.kills}")
     print(text)
     if args.page:
-        page = args.page.read_text(encoding="utf-8")
-        with atomic_write(args.page, "w") as file:
-            file.write(_SECTION.sub(lambda found: f"{found[1]}{text}{found[2]}", page))
+        write_section(args.page, "faults", text)
     return int(any(done["status"] != 0 or done["differs"] for done in trials))
 
 

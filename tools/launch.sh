@@ -18,7 +18,7 @@ htcl_torchrun() {
     rendezvous=(--nnodes "$nodes" --node_rank "${NODE_RANK:?set NODE_RANK to the rank of this machine, 0 to NNODES-1}"
       --master_addr "${MASTER_ADDR:?set MASTER_ADDR to the address of node 0}" --master_port "${MASTER_PORT:-29500}")
   fi
-  "$(htcl_python)" -m torch.distributed.run "${rendezvous[@]}" --nproc_per_node "$processes" "$@" --launcher pytorch
+  "$(htcl_python)" -m torch.distributed.run "${rendezvous[@]}" --nproc_per_node "$processes" --max_restarts "${MAX_RESTARTS:-0}" "$@" --launcher pytorch
 }
 
 htcl_need_file() {

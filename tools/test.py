@@ -11,8 +11,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from htcl.command_line import add_cfg_options, add_precision, run_tool, tool_parser
+
+if TYPE_CHECKING:
+    from mmengine.runner import BaseLoop
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -29,6 +33,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="FILE",
         type=Path,
         help="also write the metrics to FILE, and to FILE.provenance.json where they come from",
+    )
+    parser.add_argument(
+        "--frames",
+        metavar="FILE.npz",
+        type=Path,
+        help="also write the confusion matrices of each frame, for tools/compare_scores.py",
     )
     parser.add_argument("--eval", help="accepted for the release's commands and ignored")
     add_precision(parser)
@@ -63,6 +73,25 @@ def evaluate(args: argparse.Namespace) -> None:
     metrics = runner.test()
     if args.json and is_main_process():
         write_scores(args.json, metrics, scores_provenance(runner, runner.test_loop))
+    if args.frames and is_main_process():
+        _write_frames(runner.test_loop, args.frames)
+
+
+def _write_frames(loop: BaseLoop, path: Path) -> None:
+    from htcl.errors import InvalidValueError
+    from htcl.evaluation.paired import FrameScores
+    from htcl.evaluation.ssc_metric import SSCMetric
+
+    dataset = loop.dataloader.dataset
+    if not any(getattr(metric, "by_sample", None) for metric in loop.evaluator.metrics):
+        raise InvalidValueError(f"no frame has ground truth, so {path} was not written")
+    (metric,) = (each for each in loop.evaluator.metrics if isinstance(each, SSCMetric))
+    infos = {number: dataset.get_data_info(number) for number in metric.by_sample}
+    by_frame = {
+        f"{infos[number]['sequence']}/{infos[number]['frame']}": matrices
+        for number, matrices in metric.by_sample.items()
+    }
+    FrameScores.of(by_frame, dataset.specification).write(path)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -44,7 +44,8 @@ env_cfg = dict(
     # On a GPU the first steps try which convolutions are fastest.
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
-    dist_cfg=dict(backend="nccl"),
+    # After so many seconds without an answer of another process, the run ends.
+    dist_cfg=dict(backend="nccl", timeout=600),
 )
 # Workspace of one convolution on a GPU at most, MiB; without a limit, trying takes all memory.
 cudnn_workspace_mb = 1024

@@ -29,6 +29,7 @@ COMMANDS = {
     "save-vis": "save_vis",
     "visualize": "visualization",
     "evaluate": "evaluate_predictions",
+    "compare-scores": "compare_scores",
     "make-submission": "make_submission",
     "info": "model_info",
     "export": "export",

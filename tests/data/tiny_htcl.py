@@ -7,6 +7,7 @@ train_sequences = ("00",)
 val_sequences = ("08",)
 history_stride = 5
 num_workers = 0
+batch_size = 1
 
 model = {
     "stereo": {"input_size": (48, 72), "max_disparity": 24},

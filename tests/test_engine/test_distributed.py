@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -51,8 +53,8 @@ def test_process_group_on_the_cpu(monkeypatch):
     monkeypatch.setattr(
         "torch.distributed.init_process_group", lambda **kwargs: started.append(kwargs)
     )
-    cfg = Config({"find_unused_parameters": True})
+    cfg = Config({"find_unused_parameters": True, "env_cfg": {"dist_cfg": {"timeout": 30}}})
     set_up_launcher(cfg, "pytorch")
-    assert started == [{"backend": "gloo"}]
+    assert started == [{"backend": "gloo", "timeout": timedelta(seconds=30)}]
     assert cfg.model_wrapper_cfg.find_unused_parameters
     assert MODEL_WRAPPERS.get(cfg.model_wrapper_cfg.type) is CPUDistributedDataParallel

@@ -107,6 +107,7 @@ def test_torchrun_on_one_machine(bash, stub):
     done = bash("run.sh", MINI, "3", "--resume", PATH=stub("python"), VIRTUAL_ENV="/some/env")
     assert done.stdout.split() == [
         "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "3",
+        "--max_restarts", "0",
         TRAIN, MINI, "--resume", "--launcher", "pytorch",
     ]  # fmt: skip
 
@@ -119,6 +120,7 @@ def test_torchrun_on_two_machines(bash, stub):
     assert done.stdout.split() == [
         "-m", "torch.distributed.run", "--nnodes", "2", "--node_rank", "1",
         "--master_addr", "node0", "--master_port", "1234", "--nproc_per_node", "3",
+        "--max_restarts", "0",
         TRAIN, MINI, "--launcher", "pytorch",
     ]  # fmt: skip
 
@@ -183,6 +185,7 @@ def test_every_tool_shows_an_example(repo_root):
         assert re.search(rf"{path}|bash .*\.sh", text), f"{tool.name} --help has no example"
 
 
+@pytest.mark.slow
 def test_two_processes_score_like_one(
     bash, run_tool, tiny_config, training_config, trained, tmp_path
 ):

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
+from htcl.evaluation import ssc_scores
+from htcl.evaluation.paired import FrameScores
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +21,7 @@ def scored(run_tool, training_config, trained, tmp_path_factory):
     status = run_tool(
         "test.py", training_config, trained / "iter_4.pth", "--work-dir", folder / "work",
         "--out", folder / "predictions", "--json", folder / "deep" / "metrics.json",
+        "--frames", folder / "frames.npz",
     )  # fmt: skip
     assert status == 0
     return folder
@@ -57,6 +60,20 @@ def test_where_the_scores_come_from(scored, trained):
     # A training's validation has one too.
     (own,) = trained.glob("*/scores/val_4.provenance.json")
     assert json.loads(own.read_text())["weights"]["iteration"] == 4
+
+
+def test_scores_by_frame(scored, run_tool, capsys):
+    """Summed up they are the scores; a network is no better than itself."""
+    metrics = json.loads((scored / "deep" / "metrics.json").read_text())
+    frames = FrameScores.read(scored / "frames.npz")
+    assert frames.frames == ("08/000000", "08/000005", "08/000010")
+    for region, matrices in zip(frames.regions, frames.confusions.sum(axis=0), strict=True):
+        prefix = "" if region == "full" else f"{region}/"
+        assert 100 * ssc_scores(matrices).mean_iou == pytest.approx(metrics[f"{prefix}mIoU"])
+    same = (scored / "frames.npz", scored / "frames.npz")
+    assert run_tool("compare_scores.py", *same, "--draws", "20") == 0
+    said = capsys.readouterr().out
+    assert "+0.00 to +0.00" in said and "yes" not in said
 
 
 def test_same_as_validation_of_the_training(scored, trained):

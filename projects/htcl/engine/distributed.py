@@ -7,6 +7,7 @@ process group that exists already it skips the first, and a registered wrapper d
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -52,7 +53,9 @@ def set_up_launcher(cfg: Config, launcher: str) -> None:
             "e.g. `bash run.sh CONFIG 2`"
         )
     if not torch_dist.is_initialized():
-        torch_dist.init_process_group(backend="gloo")
+        seconds = cfg.get("env_cfg", {}).get("dist_cfg", {}).get("timeout")
+        timeout = None if seconds is None else timedelta(seconds=seconds)
+        torch_dist.init_process_group(backend="gloo", timeout=timeout)
     wrapper = {"type": "CPUDistributedDataParallel", "broadcast_buffers": False}
     wrapper["find_unused_parameters"] = cfg.get("find_unused_parameters", False)
     cfg.model_wrapper_cfg = wrapper

@@ -84,8 +84,10 @@ class SSCMetric(BaseMetric):
         self.views = views
         self.depth_tolerance = depth_tolerance
         self.specification: DatasetSpecification | None = None
-        # What the last scores mean, for who writes them down.
+        # What the last scores mean, for who writes them down, and the matrices that they are of:
+        # of each sample with ground truth, by its number, and by region.
         self.definition: dict[str, Any] = {}
+        self.by_sample: dict[int, dict[str, np.ndarray]] = {}
         # That of the last sample with its key: cameras stay as they are for a whole drive.
         self._last_sight: tuple[Any, VoxelSight] | None = None
 
@@ -130,6 +132,12 @@ class SSCMetric(BaseMetric):
         total = self._total(np.stack(scored))
         scores = scores_by_region(total, specification)
         self.definition = metric_definition(specification, total, len(scored))
+        places = [self._regions.index(name) for name in total]
+        self.by_sample = {
+            number: dict(zip(total, matrices[places], strict=True))
+            for number, matrices in enumerate(results)
+            if matrices is not None
+        }
         repeated = whole_grid_ranges(specification.grid, self.ranges)
         table = format_table(scores, specification, total[FULL].sum(axis=0), omit=repeated)
         whose = ""
