@@ -5,7 +5,7 @@ export PYTHON
 export OMP_WAIT_POLICY ?= PASSIVE
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-fast test-slow coverage lint format train-mini lock clean
+.PHONY: help setup demo test test-fast test-slow coverage lint format train-mini lock audit clean
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/:/' | column -t -s:
 
@@ -53,6 +53,9 @@ train-mini: setup ## make pretrain/mini_htcl.pth and its card: data, two trainin
 lock: setup      ## resolve requirements/lock.txt anew
 	@$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --python-version 3.11 --extra dev --extra export \
 	  pyproject.toml requirements/direct.in -o requirements/lock.txt
+
+audit: setup     ## known vulnerabilities of the pinned packages (asks the advisory databases)
+	@$(BIN)/uv tool run pip-audit --requirement requirements/lock.txt --no-deps --disable-pip
 
 clean:           ## remove .venv and all outputs (data and checkpoints stay)
 	rm -rf .venv outputs work_dirs build .pytest_cache .ruff_cache .mypy_cache
