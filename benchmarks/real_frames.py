@@ -16,6 +16,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,24 +48,26 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def make_ground_truth(data: Path, target: Path) -> None:
-    """Links the sequence's files below ``target`` and voxelises the two frames there."""
+def make_ground_truth(
+    data: Path, target: Path, sequence: str = SEQUENCE, frames: Sequence[int] = FRAMES
+) -> None:
+    """Links a sequence's files below ``target`` and voxelises frames there."""
     from htcl.datasets.layout import KittiLayout
 
     layout = KittiLayout(data)
-    folder = target / "sequences" / SEQUENCE
+    folder = target / "sequences" / sequence
     folder.mkdir(parents=True, exist_ok=True)
-    sources = {kind: layout.folder(SEQUENCE, kind) for kind in ("image_2", "image_3", "velodyne")}
-    sources["labels"] = layout.folder(SEQUENCE, "point_labels")
-    sources["calib.txt"] = layout.calibration(SEQUENCE)
-    sources["poses.txt"] = layout.poses(SEQUENCE)
+    sources = {kind: layout.folder(sequence, kind) for kind in ("image_2", "image_3", "velodyne")}
+    sources["labels"] = layout.folder(sequence, "point_labels")
+    sources["calib.txt"] = layout.calibration(sequence)
+    sources["poses.txt"] = layout.poses(sequence)
     for name, source in sources.items():
         link = folder / name
         if not link.exists():
             link.symlink_to(source.resolve())
     command = [sys.executable, "tools/data_converter/voxelize_scans.py"]
-    command += ["--data-root", str(target), "--sequences", SEQUENCE, "--jobs", "1"]
-    command += ["--frames", *map(str, FRAMES), "--future", str(SCANS - 1), "--past", str(SCANS - 1)]
+    command += ["--data-root", str(target), "--sequences", sequence, "--jobs", "1"]
+    command += ["--frames", *map(str, frames), "--future", str(SCANS - 1), "--past", str(SCANS - 1)]
     subprocess.run(command, cwd=ROOT, check=True)
 
 

@@ -57,11 +57,15 @@ def scores_provenance(runner: Runner, loop: BaseLoop) -> dict[str, Any]:
     """
     metrics = loop.evaluator.metrics
     source = getattr(runner, "evaluated_checkpoint", None)
-    weights = {"iteration": runner.iter, "of the training in": runner.work_dir}
+    if source is None:
+        weights = {"iteration": runner.iter, "of the training in": runner.work_dir}
+    else:
+        # Here the runner would build the training to tell its iteration.
+        weights = weights_facts(source)
     return {
         **program_facts(),
         "config": config_facts(runner.cfg),
-        "weights": weights if source is None else weights_facts(source),
+        "weights": weights,
         "seed": runner.seed,
         "processes": runner.world_size,
         "data": data_facts(loop.dataloader.dataset),

@@ -1,0 +1,144 @@
+r"""Scores a checkpoint of synthetic streets on real frames, beside three that know nothing.
+
+Ground truth comes from the labelled scans that are there, by the project's voxeliser, so the scores
+compare the rows with each other and with nothing else. The trivial predictors:
+
+* all empty,
+* a road plane: one layer of road, at the height of the wheels of KITTI's car,
+* the class prior: at each voxel what most labels of the training streets have there.
+
+Examples:
+  python benchmarks/zero_shot.py --data /datasets/semantickitti --streets data/mini
+  python benchmarks/zero_shot.py --data /datasets/semantickitti --frames 08:0,5 \
+      --config CONFIG --checkpoint CKPT
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from environment import describe_environment
+from real_frames import make_ground_truth
+
+from htcl.config import load_config
+from htcl.datasets.specification import DatasetSpecification, build_specification
+from htcl.engine.runner import build_runner
+from htcl.evaluation.ssc_metric import SSCMetric
+from htcl.files import atomic_write
+
+ROOT = Path(__file__).resolve().parents[1]
+# Of the lidar, in whose frame the grid is, above the road (KITTI's set-up), metres.
+LIDAR_HEIGHT = 1.73
+COLUMNS = ("IoU", "mIoU", "12.8m/IoU", "12.8m/mIoU", "25.6m/IoU", "25.6m/mIoU")
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="SemanticKITTI root")
+    parser.add_argument("--streets", type=Path, help="of the prior (default: the config's data)")
+    parser.add_argument(
+        "--frames",
+        nargs="+",
+        default=("00:0,5", "08:0"),
+        metavar="XX:N,N",
+        help="sequence and frames (default: 00:0,5 08:0)",
+    )
+    parser.add_argument("--config", default="projects/configs/occupancy/mini/htcl_plus.py")
+    parser.add_argument("--checkpoint", type=Path, default=ROOT / "pretrain" / "mini_htcl.pth")
+    parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/zero_shot"))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores here")
+    return parser.parse_args(argv)
+
+
+def class_prior(labels: Iterator[torch.Tensor], specification: DatasetSpecification) -> Any:
+    """The most frequent class of each voxel, (X, Y, Z) uint8; empty where nothing is known."""
+    counts = torch.zeros(specification.num_classes, *specification.grid.shape, dtype=torch.int16)
+    for label in labels:
+        for index in range(specification.num_classes):
+            counts[index] += label == index
+    prior = counts.argmax(dim=0).to(torch.uint8)
+    return prior.masked_fill(counts.sum(dim=0) == 0, specification.empty_class)
+
+
+def road_plane(specification: DatasetSpecification) -> torch.Tensor:
+    """One layer of road, (X, Y, Z) uint8."""
+    grid = specification.grid
+    plane = torch.full(grid.shape, specification.empty_class, dtype=torch.uint8)
+    layer = int((-LIDAR_HEIGHT - grid.origin[2]) / grid.voxel_size[2])
+    plane[:, :, layer] = specification.class_names.index("road")
+    return plane
+
+
+def score_all(
+    predictions: Mapping[str, torch.Tensor], dataset: Any, specification: DatasetSpecification
+) -> dict[str, dict[str, float]]:
+    """Scores predictions that are the same for every frame."""
+    metrics = {name: SSCMetric(views=False) for name in predictions}
+    for index in range(len(dataset)):
+        sample = dataset[index]["data_samples"].to_dict()
+        for name, metric in metrics.items():
+            guess = {**sample, "pred_voxels": {"semantics": predictions[name]}}
+            metric.process(None, [{**guess, "specification": specification}])
+    return {name: metric.compute_metrics(metric.results) for name, metric in metrics.items()}
+
+
+def table(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Markdown table in per cent."""
+    lines = [f"| predictor | {' | '.join(COLUMNS)} |", "| --- |" + " --- |" * len(COLUMNS)]
+    for name, row in scores.items():
+        lines.append(f"| {name} | {' | '.join(f'{row[column]:.1f}' for column in COLUMNS)} |")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Scores all; returns the exit status."""
+    args = parse_args(argv)
+    for name in ("data", "work_dir", "checkpoint"):
+        setattr(args, name, getattr(args, name).resolve())
+    if args.streets:
+        args.streets = args.streets.resolve()
+    os.chdir(ROOT)
+    sequences = []
+    for words in args.frames:
+        sequence, _, numbers = words.partition(":")
+        make_ground_truth(
+            args.data, args.work_dir / "data", sequence, tuple(map(int, numbers.split(",")))
+        )
+        sequences.append(sequence)
+    streets = load_config(args.config, {"data_root": str(args.streets)} if args.streets else {})
+    options = {"data_root": str(args.work_dir / "data"), "val_sequences": tuple(sequences)}
+    cfg = load_config(args.config, {**options, "num_workers": 0})
+    cfg.custom_hooks = []
+    runner = build_runner(cfg, work_dir=args.work_dir / "run", checkpoint=args.checkpoint)
+    scores = {"checkpoint": runner.test()}
+    specification = build_specification(cfg.specification)
+    dataset = runner.test_dataloader.dataset
+    train = {**streets.train_dataloader.dataset, "augmentations": [], "inputs": []}
+    training = type(dataset)(**{key: value for key, value in train.items() if key != "type"})
+    labels = (training[i]["data_samples"].gt_voxels.semantics for i in range(len(training)))
+    empty = torch.full(specification.grid.shape, specification.empty_class, dtype=torch.uint8)
+    trivial = {
+        "all empty": empty,
+        "road plane": road_plane(specification),
+        f"class prior of {len(training)} synthetic frames": class_prior(labels, specification),
+    }
+    scores |= score_all(trivial, dataset, specification)
+    print(f"{len(dataset)} real frames, per cent; {describe_environment()}\n{table(scores)}")
+    if args.json:
+        with atomic_write(args.json, "w") as file:
+            file.write(json.dumps(scores, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
