@@ -30,6 +30,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,14 @@ from ablation_rows import METRICS, ROWS, SHIPPED, Row
 from environment import describe_environment
 from tqdm import tqdm
 
+from htcl.evaluation.paired import FrameScores, compare_frames
 from htcl.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
+# Scores of each frame of a run.
+FRAMES = "frames.npz"
+# Regions of the paired comparison.
+PAIRED = ("full", "in_view", "out_of_view", "12.8m")
 SHIPPED_CHECKPOINT = ROOT / "pretrain" / "mini_htcl.pth"
 
 
@@ -69,6 +75,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--amp", action="store_true", help="train in bfloat16, for CPUs with AMX")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default: 2)")
     parser.add_argument("--threads", type=int, default=1, help="threads of a run (default: 1)")
+    parser.add_argument(
+        "--against",
+        choices=tuple(ROWS),
+        help="also compare all rows with this one, frame by frame (95 %% intervals)",
+    )
     parser.add_argument("--report", action="store_true", help="run nothing, report what is there")
     return parser.parse_args(argv)
 
@@ -91,22 +102,26 @@ def run_one(name: str, seed: int, args: argparse.Namespace) -> str:
         What went wrong, empty if nothing.
     """
     row, folder = ROWS[name], stage_folder(args, 2) / name / f"seed_{seed}"
-    if (folder / "depth.json").is_file():
-        return ""
     start = SHIPPED_CHECKPOINT if row.start == SHIPPED else final_checkpoint(args, row.start)
     if args.steps[1] > 0:
-        problem = _train(2, f"{name}/seed_{seed}", row, seed, args, start)
-        if problem:
-            return problem
-        start = folder / f"iter_{args.steps[1]}.pth"
+        trained = folder / f"iter_{args.steps[1]}.pth"
+        if not trained.is_file():
+            problem = _train(2, f"{name}/seed_{seed}", row, seed, args, start)
+            if problem:
+                return problem
+        start = trained
     what = [row.config, str(start)]
     options = [*_streets(args), *row.options]
     options = ["--cfg-options", *options] if options else []
     test = ["tools/test.py", *what, "--work-dir", str(folder)]
+    test += ["--json", str(folder / "scores.json"), "--frames", str(folder / FRAMES)]
     depth = ["benchmarks/depth_error.py", *what, "--json", str(folder / "depth.json")]
-    return _run(
-        [*test, "--json", str(folder / "scores.json"), *options], folder, args.threads
-    ) or _run([*depth, *options], folder, args.threads)
+    for file, command in ((FRAMES, test), ("depth.json", depth)):
+        if not (folder / file).is_file():
+            problem = _run([*command, *options], folder, args.threads)
+            if problem:
+                return problem
+    return ""
 
 
 def _train(
@@ -201,6 +216,38 @@ def table(scores: dict[str, dict[str, list[float]]]) -> str:
     return "\n".join(lines)
 
 
+def paired_table(args: argparse.Namespace) -> str:
+    """Markdown: differences of all rows from ``args.against``, same frames, seeds together."""
+    by_row = {name: _frames_of(name, args) for name in args.rows}
+    reference = by_row.pop(args.against, None) or _frames_of(args.against, args)
+    header = [f"{region} {score}" for region in PAIRED for score in ("IoU", "mIoU")]
+    lines = [f"| against {ROWS[args.against].title} | seeds | {' | '.join(header)} |"]
+    lines += ["| --- | --- |" + " --- |" * len(header)]
+    for name, by_seed in by_row.items():
+        seeds = [seed for seed in by_seed if seed in reference]
+        if not seeds:
+            continue
+        pair = [_together([found[seed] for seed in seeds]) for found in (reference, by_seed)]
+        compared = compare_frames(*pair)
+        cells = [
+            f"{score.second - score.first:+.2f} ({score.low:+.2f} to {score.high:+.2f})"
+            for region in PAIRED
+            for score in compared[region].values()
+        ]
+        lines.append(f"| {ROWS[name].title} | {len(seeds)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _frames_of(name: str, args: argparse.Namespace) -> dict[int, FrameScores]:
+    paths = {seed: stage_folder(args, 2) / name / f"seed_{seed}" / FRAMES for seed in args.seeds}
+    return {seed: FrameScores.read(path) for seed, path in paths.items() if path.is_file()}
+
+
+def _together(runs: list[FrameScores]) -> FrameScores:
+    """The frames of several runs, each with the sum of its matrices."""
+    return replace(runs[0], confusions=np.sum([run.confusions for run in runs], axis=0))
+
+
 def plot(scores: dict[str, dict[str, list[float]]], path: Path) -> None:
     """Draws every run as a dot and the mean as a bar."""
     import matplotlib
@@ -285,12 +332,15 @@ def main(argv: list[str] | None = None) -> int:
         problems = _run_all("rows", run_one, runs, args)
     scores = collect(args)
     if scores:
+        text = table(scores)
+        if args.against:
+            text += f"\n\n{paired_table(args)}"
         with atomic_write(args.work_dir / "table.md", "w") as file:
-            file.write(table(scores) + "\n")
+            file.write(text + "\n")
         plot(scores, args.work_dir / "ablation.png")
         print(
             f"{' + '.join(map(str, args.steps))} steps of batch {args.batch_size}, synthetic mini "
-            f"data set, validation streets\n{table(scores)}"
+            f"data set, validation streets\n{text}"
         )
         print(f"table and plot: {args.work_dir}")
     for problem in problems:

@@ -35,9 +35,10 @@ AFFINITY = f"{TEMPORAL}.affinity"
 LEFT_CAMERA = ("model.stereo=None", "model.depth_fusion=None")
 NO_MATCHING = (f"{TEMPORAL}=None", "model.temporal_fusion=None")
 NO_HISTORY = (f"{TEMPORAL}=None", "model.temporal_fusion=None", "num_history=0")
+# The release froze its pose net; trained, its geometry has its best chance.
 RELEASED = (
     f"{TEMPORAL}.pose.type=PoseNet",
-    f"{TEMPORAL}.pose.trainable=False",
+    f"{TEMPORAL}.pose.trainable=True",
     f"{TEMPORAL}.intrinsics=released",
     f"{TEMPORAL}.sweep_range=(0,48)",
     f"{TEMPORAL}.behind=released",

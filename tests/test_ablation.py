@@ -6,10 +6,12 @@ import importlib
 import json
 from argparse import Namespace
 
+import numpy as np
 import pytest
 from mmengine.registry import MODELS, init_default_scope
 
 from htcl.config import load_config
+from htcl.evaluation.paired import FrameScores
 
 ROWS = (
     "mono",
@@ -84,6 +86,9 @@ def test_released_row_is_released_in_the_temporal_branch_alone(ablation, repo_ro
         (repo_root / ablation.ROWS["right"].config).with_name("temporal_baseline.py")
     )
     changed = {"pose", "intrinsics", "sweep_range", "behind"}
+    # But for the pose net, which is trained here.
+    assert released.model.temporal.pose.pop("trainable") is True
+    assert baseline.model.temporal.pose.pop("trainable") is False
     # The command line has lists where the config has tuples.
     released.model.temporal.sweep_range = tuple(released.model.temporal.sweep_range)
     for key in changed:
@@ -141,9 +146,32 @@ def test_finished_runs_are_kept(ablation, tmp_path, recorded):
     # Without the depth errors, which come last, a run is not finished.
     assert not ablation.collect(args)
     (folder / "depth.json").write_text(json.dumps({"mono": 2.0, "fused": 1.0}))
+    for name in ("iter_3.pth", "frames.npz"):
+        (folder / name).touch()
     assert ablation.run_one("mono", 0, args) == ""
     assert not recorded[0]
+    # Scores by frame that are not there yet are made without another training.
+    (folder / "frames.npz").unlink()
+    assert ablation.run_one("mono", 0, args) == ""
+    assert [command[0] for command in recorded[0]] == ["tools/test.py"]
     assert ablation.collect(args) == {"mono": {key: [1.0] for key in ablation.METRICS}}
+
+
+def test_rows_are_compared_frame_by_frame(ablation, tmp_path):
+    """Of 100 road voxels in each of two frames 50 are right, with history 60: a gain of 10."""
+    args = _args(tmp_path, rows=["mono", "stereo"], against="mono")
+    for name, hits in (("mono", 50), ("stereo", 60)):
+        for seed in args.seeds:
+            matrix = np.array([[0, 100 - hits], [0, hits]], dtype=np.int64)
+            regions = len(ablation.PAIRED)
+            confusions = np.broadcast_to(matrix, (2, regions, 2, 2))
+            names = ("08/000000", "08/000005"), ablation.PAIRED
+            scores = FrameScores(*names, confusions, ("empty", "road"), 0, "zero")
+            scores.write(ablation.stage_folder(args, 2) / name / f"seed_{seed}" / "frames.npz")
+    lines = ablation.paired_table(args).splitlines()
+    assert len(lines) == 3
+    cell = " +10.00 (+10.00 to +10.00) |"
+    assert lines[2] == "| stereo, no history | 2 |" + cell * 2 * len(ablation.PAIRED)
 
 
 def test_failures_are_named(ablation, tmp_path, recorded):
