@@ -5,6 +5,7 @@ Examples:
   python tools/train.py CONFIG --resume                     # go on from the newest checkpoint
   python tools/train.py CONFIG --cfg-options optim_wrapper.optimizer.lr=5e-5 \
     train_dataloader.batch_size=1
+  python tools/train.py CONFIG --minutes 12 --amp           # what 12 minutes of a GPU can do
   bash run.sh CONFIG 8                                      # 8 GPUs (or 8 CPU processes)
 """
 
@@ -17,7 +18,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from htcl.command_line import add_cfg_options, run_tool, tool_parser
+from htcl.command_line import add_cfg_options, positive, run_tool, tool_parser
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -51,6 +52,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         choices=("bfloat16", "float16"),
         help="automatic mixed precision; float16 needs a GPU (default type: bfloat16)",
     )
+    parser.add_argument(
+        "--minutes",
+        type=positive,
+        metavar="M",
+        help="train for M minutes, evaluations included, in place of the config's number of steps; "
+        "the learning rate follows the time (configs that go by steps)",
+    )
     add_cfg_options(parser, "model.temporal.num_history=2")
     parser.add_argument("--launcher", choices=("none", "pytorch", "slurm", "mpi"), default="none")
     return parser.parse_args(argv)
@@ -73,6 +81,10 @@ def apply_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.resume, cfg.load_from = True, args.resume
     elif args.load_from:
         cfg.resume, cfg.load_from = False, args.load_from
+    if args.minutes:
+        from htcl.engine.hooks.time_budget import train_for
+
+        train_for(cfg, args.minutes)
     if args.seed is not None:
         cfg.randomness = {**cfg.get("randomness", {}), "seed": args.seed}
     if args.amp == "bfloat16":
@@ -102,7 +114,7 @@ def resume_command(argv: list[str], work_dir: str, newest: str | None = None) ->
     """
     args = parse_args(argv)
     words = [args.config, "--work-dir", args.work_dir or work_dir]
-    for option in ("load_from", "seed", "amp"):
+    for option in ("load_from", "seed", "amp", "minutes"):
         value = getattr(args, option)
         if value is not None:
             words += [f"--{option.replace('_', '-')}", str(value)]

@@ -116,6 +116,17 @@ class TestResume:
         assert [path.name for path in stopped.glob("*.pth")] == ["iter_2.pth"]
         assert not list(stopped.glob(".*"))
 
+    def test_by_time(self, run_tool, tiny_config, tmp_path):
+        """A fraction of a second is over at the first step, which is then the last one."""
+        status = run_tool(
+            "train.py", tiny_config, "--minutes", "0.0001", "--work-dir", tmp_path,
+        )  # fmt: skip
+        assert status == 0
+        assert load_checkpoint_file(tmp_path / "iter_1.pth")["meta"]["iter"] == 1
+        (row,) = (row for row in scalars(tmp_path) if "loss" in row)
+        # A twentieth of the config's rate.
+        assert row["base_lr"] == pytest.approx(0.05 * 3e-3)
+
     def test_interrupted(self, run_tool, training_config, tmp_path, monkeypatch, capsys):
         train_step, calls = HTCL.train_step, []
 

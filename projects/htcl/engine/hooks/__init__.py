@@ -1,4 +1,4 @@
-"""mmengine hooks: checkpoints, losses, progress bar, predictions, pictures, scores, step seeds."""
+"""mmengine hooks: checkpoints, losses, progress, predictions, pictures, scores, seeds, time."""
 
 from htcl.engine.hooks.checkpoint import SafeCheckpointHook
 from htcl.engine.hooks.finite_step import FiniteStepHook
@@ -8,6 +8,7 @@ from htcl.engine.hooks.prediction_writer import PredictionWriterHook
 from htcl.engine.hooks.progress_bar import ProgressBarHook
 from htcl.engine.hooks.scores_file import ScoresFileHook
 from htcl.engine.hooks.step_seed import StepSeedHook
+from htcl.engine.hooks.time_budget import TimeBudgetHook
 from htcl.engine.hooks.train_iou import TrainIoUHook
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "SafeCheckpointHook",
     "ScoresFileHook",
     "StepSeedHook",
+    "TimeBudgetHook",
     "TrainIoUHook",
 ]

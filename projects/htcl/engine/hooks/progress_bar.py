@@ -13,6 +13,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import IterBasedTrainLoop, Runner
 from tqdm import tqdm
 
+from htcl.engine.hooks.time_budget import NO_END
+
 
 class _Lines:
     """Makes lines of a bar, which otherwise rewrites one line and runs into what is logged."""
@@ -46,10 +48,10 @@ class ProgressBarHook(Hook):
         self.file_updates = file_updates
         self._bars: dict[str, tqdm] = {}
 
-    def _open(self, mode: str, total: int, initial: int = 0) -> None:
+    def _open(self, mode: str, total: int | None, initial: int = 0) -> None:
         if not is_main_process():
             return
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() or total is None:
             when: dict[str, Any] = {"dynamic_ncols": True}
         else:
             # By steps alone, not by time (tqdm's watchdog too); nothing before the first, and the
@@ -67,7 +69,11 @@ class ProgressBarHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Opens the bar at the iteration that a resumed run starts from."""
-        self._open("train", runner.max_iters, runner.iter)
+        # Of a training by time nobody knows the number of steps; outside of a terminal the logger
+        # alone tells of it.
+        total = None if runner.max_iters >= NO_END else runner.max_iters
+        if total is not None or sys.stderr.isatty():
+            self._open("train", total, runner.iter)
 
     def after_train(self, runner: Runner) -> None:
         """Closes the bar."""
