@@ -197,6 +197,10 @@ class OccupancyDataset(BaseDataset, ABC):
             return {}
         return {frame: str(path) for frame, path in paths.items() if any(wishes) or path.is_file()}
 
+    def folder_key(self, folder: str) -> str:
+        """The config key that says where the files of a folder lie."""
+        return self.FOLDER_KEYS.get(os.path.basename(folder), "data_root")
+
     def load_data_list(self) -> list[SampleInfo]:
         """Lists the samples of all sequences, in order of sequence and frame."""
         samples: list[SampleInfo] = []
@@ -326,7 +330,7 @@ class OccupancyDataset(BaseDataset, ABC):
             return
         lines = [
             f"{folder}: no such folder, {len(names)} files needed by {step} (may be elsewhere: key "
-            f"{self.FOLDER_KEYS.get(os.path.basename(folder), 'data_root')})"
+            f"{self.folder_key(folder)})"
             for (folder, step), names in folders.items()
         ]
         lines += [f"{path} {note}" for path, note in files.items()]
