@@ -53,7 +53,7 @@ OPENOCCUPANCY = register_specification(
         voxel_map={_NOISE: 255, _FREE: 0} | {k: k for k in range(1, len(CLASSES))},
         point_map={_NOISE: 0} | {k: k for k in range(1, len(CLASSES))},
         raw_ids=(_FREE, *range(1, len(CLASSES))),
-        grid=VoxelGrid.from_range((-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), 0.2),
+        grid=VoxelGrid.from_range((-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), 0.2, front="y"),
         class_counts=_COUNTS,
         pooling="occupied",
         release_counts=NUSCENES_COUNTS,
