@@ -60,7 +60,8 @@ def test_front_may_be_the_grids_y():
     """The same street in both frames: a ray of the one is a turned ray of the other."""
     lidar = VoxelGrid.from_range((-6.4, -3.2, -2.0, 3.2, 12.8, 0.4), 0.4, front="y")
     car = lidar.along_car()
-    assert car == VoxelGrid.from_range((-3.2, -3.2, -2.0, 12.8, 6.4, 0.4), 0.4)
+    assert car.shape == (40, 24, 6)
+    np.testing.assert_allclose(car.range, (-3.2, -3.2, -2.0, 12.8, 6.4, 0.4))
     for view in (top_view, chase_view):
         rays, turned = view(car, (30, 20)).rays, view(lidar, (30, 20)).rays
         for first in (0, 3):
