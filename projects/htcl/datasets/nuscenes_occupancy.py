@@ -15,7 +15,7 @@ from htcl.datasets.nuscenes_infos import read_infos
 from htcl.datasets.openoccupancy_specification import OPENOCCUPANCY
 from htcl.errors import InvalidValueError
 
-_LABELS = "nuScenes-Occupancy"
+LABELS = "nuScenes-Occupancy"
 
 
 @DATASETS.register_module()
@@ -81,8 +81,8 @@ class NuScenesOccupancy(NuScenesDataset):
 
     def find_labels(self, root: Path) -> Path:
         """Where the labels are looked for without a ``label_root``."""
-        inside = root / _LABELS
-        return inside if inside.is_dir() else root.parent / _LABELS
+        inside = root / LABELS
+        return inside if inside.is_dir() else root.parent / LABELS
 
     def label_entry(self, moment: Moment) -> dict[str, str]:
         """The label file of a key frame."""
