@@ -113,8 +113,9 @@ def test_samples_can_be_looked_at(config, run_tool, tmp_path):
     assert len(list(tmp_path.rglob("*.png"))) == 1
 
 
-def test_files_can_be_checked(config, run_tool):
-    assert run_tool("check_data.py", config, "--split", "val") == 0
+def test_files_can_be_checked(config, surround_streets, run_tool, tmp_path):
+    arguments = ("--config", config, "--state", tmp_path / "state.jsonl", "--jobs", 1)
+    assert run_tool("check_data.py", surround_streets, *arguments) == 0
 
 
 def test_mask_decides_what_the_losses_see(surround_streets):
@@ -128,5 +129,5 @@ def test_mask_decides_what_the_losses_see(surround_streets):
     seen = sample.gt_voxels.mask_camera
     assert (every == sample.gt_voxels.semantics).all() and (every != 255).all()
     assert (masked[seen] == every[seen]).all() and (masked[~seen] == 255).all()
-    with pytest.raises(InvalidValueError, match="has no mask 'other'.*mask_camera"):
+    with pytest.raises(InvalidValueError, match=r"has no mask 'other'.*mask_camera"):
         stack_labels([sample], "other", 255)

@@ -1,7 +1,7 @@
 # nuScenes' six cameras and what the benchmarks on them share; a benchmark's file adds its own.
 _base_ = ["./loaders.py"]
 
-# One key or the environment variable; docs/data/nuscenes.md shows the layout.
+# One key or the environment variable; docs/nuscenes.md shows the layout.
 data_root = "{{$NUSCENES_ROOT:data/nuscenes}}"
 # Cameras of a sample, for measurements on inputs of noise.
 num_cameras = 6
