@@ -198,7 +198,7 @@ def test_data_set(garage):
     assert prediction.depth_plane.shape[0] == 2
 
 
-def test_own_data_from_the_files_to_a_training(garage, load_tool, tmp_path, monkeypatch):
+def test_own_data_from_the_files_to_a_training(garage, load_tool, tmp_path):
     """The commands of docs/own_data.md, in their order, on small images and for two steps."""
     page = (ROOT / "docs/own_data.md").read_text()
     block = page[page.index("## 4. ") :].split("```")[1]
@@ -211,12 +211,11 @@ def test_own_data_from_the_files_to_a_training(garage, load_tool, tmp_path, monk
         "browse_dataset": ["--out", tmp_path / "look", *small],
         "train": ["--work-dir", tmp_path / "work", *small],
     }
+    places = {"data/garage": garage, **{str(p.relative_to(ROOT)): p for p in EXAMPLES.iterdir()}}
     for _, script, *words in commands:
         name = Path(script).name
-        words = [str(garage) if word == "data/garage" else word for word in words]
-        words = [str(ROOT / word) if word.startswith("docs/") else word for word in words]
-        words += map(str, more[Path(name).stem])
-        assert load_tool(name).main(words) == 0, name
+        arguments = [*(places.get(word, word) for word in words), *more[Path(name).stem]]
+        assert load_tool(name).main(list(map(str, arguments))) == 0, name
     assert len(list((tmp_path / "look").rglob("*.png"))) == 1
     assert list((tmp_path / "work").glob("*.pth"))
 
