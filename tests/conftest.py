@@ -97,6 +97,22 @@ def kitti_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def surround_streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two streets of two key frames each in nuScenes' layout, of six images of 64 x 36 pixels.
+
+    No test may change it.
+    """
+    from mini_kitti import MiniKittiSettings, make_mini_kitti
+
+    root = tmp_path_factory.mktemp("surround")
+    settings = MiniKittiSettings(
+        frames=6, image_size=(36, 64), lidar_azimuths=60, traffic=0.0, layout="nuscenes"
+    )
+    make_mini_kitti(root, settings, ["00", "08"])
+    return root
+
+
 @pytest.fixture
 def writable_kitti_tree(kitti_tree: Path, tmp_path: Path) -> Path:
     """Copy of :func:`kitti_tree` for tests that change files."""

@@ -22,6 +22,7 @@ from mmengine.registry import (
 )
 
 from htcl.config import load_config
+from htcl.engine.training_memory import estimate_training_memory
 from htcl.geometry import ImageTransform
 from htcl.models.interfaces import required_inputs
 
@@ -40,6 +41,11 @@ PARAMETERS = {
     # A class less than SemanticKITTI.
     "kitti360/htcl_egopose": (162_277_704, 162_277_704),
     "kitti360/htcl_no_lidar": (161_802_099, 161_802_099),
+    # No stereo, a ResNet-50.
+    "openoccupancy/htcl_m": (96_508_228, 96_498_692),
+    "occ3d/htcl_m": (96_508_805, 96_499_269),
+    "mini/openoccupancy": (1_974_656, 1_974_656),
+    "mini/occ3d": (1_974_737, 1_974_737),
     "mini/kitti360": (2_301_664, 2_301_664),
     "mini/htcl_egopose": (2_301_745, 2_301_745),
     "mini/htcl_plus": (2_311_709, 2_311_709),
@@ -50,8 +56,9 @@ PARAMETERS = {
     "mini/htcl_mono": (1_738_572, 1_738_572),
 }
 FULL = [name for name in PARAMETERS if name.startswith("semantickitti")]
-MINI = [name for name in PARAMETERS if name.startswith("mini/") and name != "mini/kitti360"]
 KITTI360 = [name for name in PARAMETERS if "kitti360" in name]
+SURROUND = [name for name in PARAMETERS if "openoccupancy" in name or "occ3d" in name]
+MINI = [name for name in PARAMETERS if name.startswith("mini/") and name not in KITTI360 + SURROUND]
 LOADERS = ("train_dataloader", "val_dataloader")
 
 
@@ -129,7 +136,7 @@ def test_table_is_complete():
     assert shipped == set(PARAMETERS)
 
 
-@pytest.mark.parametrize("name", FULL + KITTI360)
+@pytest.mark.parametrize("name", FULL + KITTI360 + SURROUND)
 def test_full_size_parameters(name, monkeypatch):
     # On the meta device nothing is allocated. Values read there mean nothing: the drop path rates
     # of mmdet's EfficientNet, and the class weights, which are no parameters.
@@ -176,6 +183,38 @@ def test_data_of_kitti360(name, kitti360_tree):
         assert len(lidar) == (3 if training and "no_lidar" not in name else 0)
         labels = sample["data_samples"].gt_voxels.semantics
         assert labels.shape == (256, 256, 32) and int(labels[labels < 255].max()) == 17
+
+
+@pytest.mark.parametrize("name", SURROUND)
+def test_data_of_six_cameras(name, surround_streets):
+    """Images, grid and masks follow from the benchmark; the loss of Occ3D sees what cameras see."""
+    cfg = load(name, data_root=str(surround_streets))
+    size = (128, 224) if name.startswith("mini") else (896, 1600)
+    (sample,) = samples(cfg, "val_dataloader")
+    inputs, truth = sample["inputs"], sample["data_samples"].gt_voxels
+    assert inputs["images"].shape == (6, 3, *size)
+    assert inputs["history"].shape == (cfg.num_history, 6, 3, *size)
+    assert "right" not in inputs
+    edge = 0.8 if name.startswith("mini") else 0.2 if "openoccupancy" in name else 0.4
+    box = (102.4, 102.4, 8.0) if "openoccupancy" in name else (80.0, 80.0, 6.4)
+    assert truth.semantics.shape == tuple(round(side / edge) for side in box)
+    assert ("mask_camera" in truth) == ("occ3d" in name)
+    assert cfg.model.get("label_mask") == ("mask_camera" if "occ3d" in name else None)
+
+
+def test_whole_image_of_nuscenes():
+    """900 rows of 1600 pixels lose their upper four."""
+    fit = ImageTransform.fit((900, 1600), load("openoccupancy/htcl_m").input_size)
+    assert (fit.resized, fit.top, fit.left) == ((900, 1600), 4, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["openoccupancy/htcl_m", "occ3d/htcl_m"])
+def test_full_size_of_six_cameras_fits(name):
+    """A training step at batch 1: forwards and backwards by shapes alone, at most 24 GiB."""
+    found = estimate_training_memory(load(name), amp="bfloat16")
+    assert found.fits
+    assert found.peak_bytes < 18.5 * 2**30
 
 
 def test_whole_image_of_kitti360():

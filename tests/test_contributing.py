@@ -198,6 +198,35 @@ def test_data_set(garage):
     assert prediction.depth_plane.shape[0] == 2
 
 
+def test_own_data_from_the_files_to_a_training(garage, load_tool, tmp_path):
+    """The commands of docs/own_data.md, in their order, on small images and for two steps."""
+    page = (ROOT / "docs/own_data.md").read_text()
+    block = page[page.index("## 4. ") :].split("```")[1]
+    commands = [line.split() for line in block.splitlines() if line.startswith("python")]
+    assert [Path(words[1]).stem for words in commands] == ["check_data", "browse_dataset", "train"]
+    small = ["--cfg-options", *(f"{key}={value}" for key, value in TINY.items())]
+    small += [f"data_root={garage}", "train_cfg.max_iters=2", "train_cfg.val_begin=100"]
+    more = {
+        "check_data": ["--state", tmp_path / "state.jsonl", "--jobs", 1],
+        "browse_dataset": ["--out", tmp_path / "look", *small],
+        "train": ["--work-dir", tmp_path / "work", *small],
+    }
+    places = {"data/garage": garage, **{str(p.relative_to(ROOT)): p for p in EXAMPLES.iterdir()}}
+    for _, script, *words in commands:
+        name = Path(script).name
+        arguments = [*(places.get(word, word) for word in words), *more[Path(name).stem]]
+        assert load_tool(name).main(list(map(str, arguments))) == 0, name
+    assert len(list((tmp_path / "look").rglob("*.png"))) == 1
+    assert list((tmp_path / "work").glob("*.pth"))
+
+
+def test_specification_of_the_page_is_the_examples():
+    """What docs/own_data.md prints stands in the example."""
+    page = (ROOT / "docs/own_data.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert code in (EXAMPLES / "garage.py").read_text()
+
+
 def test_hooks_call_what_the_lock_installs(repo_root):
     """Nothing but requirements/lock.txt decides the versions that a commit is checked with."""
     config = yaml.safe_load((repo_root / ".pre-commit-config.yaml").read_text())

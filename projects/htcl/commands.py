@@ -22,6 +22,7 @@ COMMANDS = {
     "voxelize-scans": "data_converter.voxelize_scans",
     "complete-kitti360": "data_converter.complete_kitti360",
     "make-streets": "make_mini_kitti",
+    "make-surround-streets": "make_mini_nuscenes",
     "browse": "browse_dataset",
     "train": "train",
     "test": "test",

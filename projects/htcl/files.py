@@ -61,8 +61,8 @@ def unreadable(path: str | Path, what: str, error: Exception) -> InvalidValueErr
     )
 
 
-def read_bytes(path: str | Path, what: str) -> bytes:
-    """Reads a whole file.
+def read_bytes(path: str | Path, what: str, largest: int = LARGEST_FILE) -> bytes:
+    """Reads a whole file of at most ``largest`` bytes.
 
     Raises:
         MissingFileError: If there is none.
@@ -72,9 +72,9 @@ def read_bytes(path: str | Path, what: str) -> bytes:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if size > LARGEST_FILE:
+            if size > largest:
                 raise InvalidValueError(
-                    f"{path}: {what} file has {size} bytes, expected {LARGEST_FILE} at the most: "
+                    f"{path}: {what} file has {size} bytes, expected {largest} at the most: "
                     "it is damaged or another kind of file"
                 )
             return file.read()
@@ -82,14 +82,14 @@ def read_bytes(path: str | Path, what: str) -> bytes:
         raise unreadable(path, what, error) from None
 
 
-def read_text(path: str | Path, what: str) -> str:
+def read_text(path: str | Path, what: str, largest: int = LARGEST_FILE) -> str:
     """Reads a text in UTF-8 as any editor saves it: with or without byte order mark, CRLF or LF.
 
     Raises:
         MissingFileError: If there is none.
         InvalidValueError: If it cannot be read, or is no text in UTF-8.
     """
-    content = read_bytes(path, what)
+    content = read_bytes(path, what, largest)
     try:
         return content.decode("utf-8").removeprefix("\N{BYTE ORDER MARK}")
     except UnicodeDecodeError as error:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from htcl.datasets.openoccupancy_specification import OPENOCCUPANCY
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.errors import InvalidValueError
 from htcl.evaluation.regions import (
@@ -26,6 +27,12 @@ def test_near_box_of_a_coarse_grid_and_of_none():
     assert near_box(GRID.resized(0.8), 12.8) == (slice(0, 16), slice(24, 40))
     with pytest.raises(InvalidValueError, match=r"within 0.1 m"):
         near_box(GRID, 0.1)
+
+
+def test_near_box_where_y_is_the_front():
+    """0.8 m voxels from -51.2 m: 12.8 m are 16 voxels from the middle on, 8 to each side."""
+    grid = OPENOCCUPANCY.grid.resized(0.8)
+    assert near_box(grid, 12.8) == (slice(56, 72), slice(64, 80))
 
 
 def test_ranges_stand_beside_the_full_grid():

@@ -38,6 +38,17 @@ def test_errors_name_the_problem():
         VoxelFPN(in_channels=(8, 16))
     with pytest.raises(ValueError, match="3 levels but got 2"):
         _mini()([torch.randn(shape) for shape in MAPS[:2]])
-    odd = [torch.randn(1, 8, 6, 6, 4), torch.randn(1, 16, 3, 3, 2), torch.randn(1, 32, 2, 2, 1)]
+    odd = [torch.randn(1, 8, 6, 6, 4), torch.randn(1, 16, 3, 3, 2), torch.randn(1, 32, 3, 2, 1)]
     with pytest.raises(ValueError, match="multiple of 4"):
         _mini()(odd)
+
+
+def test_what_lies_beyond_the_grid_is_cut_off():
+    """Ten voxels become five and three; the last two of the twelve that come back are no voxels."""
+    torch.manual_seed(0)
+    neck = _mini().eval()
+    maps = [torch.randn(1, 8, 4, 4, 10), torch.randn(1, 16, 2, 2, 5), torch.randn(1, 32, 1, 1, 3)]
+    found = neck(maps)
+    assert found.shape[2:] == (4, 4, 10)
+    whole = neck.levels[2](maps[2])
+    torch.testing.assert_close(found[:, -whole.shape[1] :], whole[..., :10])

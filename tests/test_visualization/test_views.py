@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from street_scene import GRID, IMAGE, INTRINSICS, LIDAR_FROM_CAMERA
 
-from htcl.visualization.views import camera_view, chase_view, top_view
+from htcl.geometry import VoxelGrid
+from htcl.visualization.views import camera_view, chase_view, top_aspect, top_view
 
 
 def project(point):
@@ -53,3 +54,17 @@ def test_top_view_has_forward_up_and_left_left():
     assert view.rays[0, 0, 0] > view.rays[39, 0, 0]
     assert view.rays[0, 0, 1] > view.rays[0, 39, 1]
     np.testing.assert_allclose(view.rays[0, 0, 0] + view.width / 2, 12.8, rtol=1e-5)
+
+
+def test_front_may_be_the_grids_y():
+    """The same street in both frames: a ray of the one is a turned ray of the other."""
+    lidar = VoxelGrid.from_range((-6.4, -3.2, -2.0, 3.2, 12.8, 0.4), 0.4, front="y")
+    car = lidar.along_car()
+    assert car.shape == (40, 24, 6)
+    np.testing.assert_allclose(car.range, (-3.2, -3.2, -2.0, 12.8, 6.4, 0.4))
+    for view in (top_view, chase_view):
+        rays, turned = view(car, (30, 20)).rays, view(lidar, (30, 20)).rays
+        for first in (0, 3):
+            np.testing.assert_allclose(turned[..., first], -rays[..., first + 1], atol=1e-5)
+            np.testing.assert_allclose(turned[..., first + 1], rays[..., first], atol=1e-5)
+    assert top_aspect(lidar) == top_aspect(car)

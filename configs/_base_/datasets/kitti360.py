@@ -4,7 +4,7 @@ _base_ = ["./loaders.py"]
 
 dataset_type = "KITTI360SSC"
 specification = dict(base="SSCBench-KITTI-360")
-# One key or the environment variable; docs/data.md shows the layout.
+# One key or the environment variable; docs/kitti360.md shows the layout.
 data_root = "{{$KITTI360_ROOT:data/kitti360}}"
 
 # The whole image of 376 x 1408 as it is, below eight black rows: sides are multiples of 32.

@@ -19,6 +19,7 @@ import torch
 
 from htcl.datasets.depth_files import read_depth_file
 from htcl.datasets.image_files import image_size, read_image
+from htcl.datasets.occupancy_files import read_truth
 from htcl.datasets.plausibility import check_image_size, check_mounting, check_projection
 from htcl.datasets.sample_info import CameraInfo, SampleInfo, calibration_name
 from htcl.datasets.scan_files import read_point_labels, read_scan
@@ -124,6 +125,11 @@ class FrameChecks:
             yield make("lidar", paths, work)
         if self.with_labels:
             sample = {"specification": self.specification, "labels": frame["labels"]}
+            if "file" in frame["labels"]:
+                path = frame["labels"]["file"]
+                work = partial(_of, read_truth, path, frame["labels"]["format"], self.specification)
+                yield make("voxels", (path,), work)
+                return
             ready = [(path, scale) for path, scale in ready_files(sample) if os.path.lexists(path)]
             raw, invalid = (str(frame["labels"].get(key) or "") for key in ("raw", "invalid"))
             for path, scale in ready:
@@ -173,7 +179,7 @@ def _lidar(
     with_labels: bool,
 ) -> list[str]:
     lidar, labels = str(frame["lidar"]), str(frame["lidar_labels"])
-    if problems := _of(read_scan, lidar):
+    if problems := _of(read_scan, lidar, frame.get("lidar_columns", 4)):
         return [*problems, *(_of(_labels_alone, labels, specification) if with_labels else ())]
     if with_labels:
         problems = _of(_labels, lidar, labels, specification)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 from htcl.datasets.sample_info import SampleInfo
@@ -14,11 +14,11 @@ class MissingFiles:
     """Looks for files, listing each folder once, and remembers those that are missing.
 
     Args:
-        folder_keys: Config key by the name of a folder, for files that may lie elsewhere.
+        folder_key: Gives the config key that says where the files of a folder lie.
     """
 
-    def __init__(self, folder_keys: Mapping[str, str]) -> None:
-        self._folder_keys = folder_keys
+    def __init__(self, folder_key: Callable[[str], str]) -> None:
+        self._folder_key = folder_key
         # What to say of a file that is not in its folder, and the files of each missing folder.
         self._files: dict[str, str] = {}
         self._folders: dict[tuple[str, str], set[str]] = {}
@@ -42,7 +42,7 @@ class MissingFiles:
             return
         lines = [
             f"{folder}: no such folder, {len(names)} files needed by {step} (may be elsewhere: key "
-            f"{self._folder_keys.get(os.path.basename(folder), 'data_root')})"
+            f"{self._folder_key(folder)})"
             for (folder, step), names in self._folders.items()
         ]
         lines += [f"{path} {note}" for path, note in self._files.items()]

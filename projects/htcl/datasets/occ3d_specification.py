@@ -11,7 +11,7 @@ left out of the mean.
 
 from __future__ import annotations
 
-from htcl.datasets.openoccupancy_specification import CLASSES
+from htcl.datasets.openoccupancy_specification import CLASSES, NUSCENES_COUNTS
 from htcl.datasets.specification import DatasetSpecification, register_specification
 from htcl.geometry import VoxelGrid
 
@@ -32,6 +32,6 @@ OCC3D = register_specification(
         empty_class=_IDS[-1],
         scored_mask="mask_camera",
         absent_classes="left_out",
-        release_counts={"train": {"v1": 28130}, "val": {"v1": 6019}},
+        release_counts=NUSCENES_COUNTS,
     )
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
@@ -194,6 +195,10 @@ class OccupancyDataset(BaseDataset, ABC):
             return {}
         return {frame: str(path) for frame, path in paths.items() if any(wishes) or path.is_file()}
 
+    def folder_key(self, folder: str) -> str:
+        """The config key that says where the files of a folder lie."""
+        return self.FOLDER_KEYS.get(os.path.basename(folder), "data_root")
+
     def load_data_list(self) -> list[SampleInfo]:
         """Lists the samples of all sequences, in order of sequence and frame."""
         samples: list[SampleInfo] = []
@@ -258,7 +263,7 @@ class OccupancyDataset(BaseDataset, ABC):
 
     def _check_files(self, samples: Sequence[SampleInfo]) -> None:
         """Looks for every file that the pipeline needs."""
-        missing = MissingFiles(self.FOLDER_KEYS)
+        missing = MissingFiles(self.folder_key)
         steps = [step for step in self.pipeline.transforms if hasattr(step, "required_files")]
         for sample in samples:
             for step in steps:

@@ -36,6 +36,12 @@ CLASSES = (
 )
 _NAMES, _COLOURS, _COUNTS = zip(*CLASSES, strict=True)
 _NOISE = 0
+# Key frames of the splits of nuScenes, the whole of it and v1.0-mini.
+NUSCENES_COUNTS = {
+    "train": {"v1.0-trainval": 28130, "v1.0-mini": 323},
+    "val": {"v1.0-trainval": 6019, "v1.0-mini": 81},
+    "test": {"v1.0-test": 6008},
+}
 # An id for what files leave out; Occ3D-nuScenes calls it so too.
 _FREE = 17
 
@@ -47,8 +53,9 @@ OPENOCCUPANCY = register_specification(
         voxel_map={_NOISE: 255, _FREE: 0} | {k: k for k in range(1, len(CLASSES))},
         point_map={_NOISE: 0} | {k: k for k in range(1, len(CLASSES))},
         raw_ids=(_FREE, *range(1, len(CLASSES))),
-        grid=VoxelGrid.from_range((-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), 0.2),
+        grid=VoxelGrid.from_range((-51.2, -51.2, -5.0, 51.2, 51.2, 3.0), 0.2, front="y"),
         class_counts=_COUNTS,
-        release_counts={"train": {"v0.1": 28130}, "val": {"v0.1": 6019}},
+        pooling="occupied",
+        release_counts=NUSCENES_COUNTS,
     )
 )

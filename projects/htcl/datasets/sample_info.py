@@ -58,6 +58,10 @@ class SampleInfo(TypedDict, total=False):
     """Lidar scan."""
     lidar_labels: str | None
     """Its point labels; None: those of the voxels that the points lie in."""
+    lidar_columns: int
+    """Numbers of a point in the scan, the coordinates first; without it 4."""
+    reference_from_lidar: np.ndarray
+    """(4, 4) float64, to the frame of the voxel grid; without it the two are the same."""
     labels: dict[str, Any]
     """Paths of the voxel labels, as their reader wants them."""
     calib_path: str

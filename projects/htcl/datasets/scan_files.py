@@ -10,26 +10,28 @@ from htcl.datasets.plausibility import check_points
 from htcl.errors import InvalidValueError
 from htcl.files import read_bytes
 
-_POINT_BYTES = 16
+_FLOAT_BYTES = 4
 _LABEL_BYTES = 4
 
 
-def read_scan(path: str | Path) -> np.ndarray:
-    """Reads a scan, (N, 4) float32: x, y, z in the lidar frame, metres, and remission.
+def read_scan(path: str | Path, columns: int = 4) -> np.ndarray:
+    """Reads a scan, (N, columns) float32: x, y, z in the lidar frame, metres, and what follows.
+
+    KITTI's points have 4 numbers, with the remission; nuScenes' have 5, with intensity and ring.
 
     Raises:
         MissingFileError: If the file is absent.
-        InvalidValueError: If it is empty, its size is not a multiple of 16 bytes, or coordinates
+        InvalidValueError: If it is empty, its size is not a multiple of a point's, or coordinates
             are no metres of a lidar (:func:`~htcl.datasets.plausibility.check_points`).
     """
     content = read_bytes(path, "lidar scan")
-    if len(content) % _POINT_BYTES:
+    if len(content) % (size := columns * _FLOAT_BYTES):
         raise InvalidValueError(
-            f"{path}: lidar scan has {len(content)} bytes, expected a multiple of {_POINT_BYTES} "
-            "(4 float32 a point); it is cut short or of another format, copy it anew"
+            f"{path}: lidar scan has {len(content)} bytes, expected a multiple of {size} "
+            f"({columns} float32 a point); it is cut short or of another format, copy it anew"
         )
-    points = np.frombuffer(bytearray(content), dtype="<f4").reshape(-1, 4)
-    # The remission may be anything.
+    points = np.frombuffer(bytearray(content), dtype="<f4").reshape(-1, columns)
+    # What follows the coordinates may be anything.
     check_points(points[:, :3], str(path))
     return points
 

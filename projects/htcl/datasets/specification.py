@@ -22,6 +22,7 @@ from htcl.geometry import VoxelGrid
 # What a ready label file holds where nothing is scored, whatever the specification's own value.
 _STORED_IGNORE = 255
 ABSENT_CLASSES = ("zero", "left_out")
+POOLING = ("majority", "occupied")
 SPECIFICATIONS: dict[str, DatasetSpecification] = {}
 
 
@@ -53,6 +54,9 @@ class DatasetSpecification:
             such as ``'mask_camera'``; None scores all voxels with a class.
         absent_classes: How a class without any true voxel counts in the mIoU: ``'zero'``, as IoU 0
             (if nothing is predicted as it either), or ``'left_out'``.
+        pooling: How labels become those of a coarser grid
+            (:func:`~htcl.datasets.training_labels.downsample_labels`): ``'majority'`` or
+            ``'occupied'``.
         release_counts: Samples of a whole split in each release of the benchmark's files, by split
             and by a name of the release.
     """
@@ -74,6 +78,7 @@ class DatasetSpecification:
     label_beats_mask: bool = False
     scored_mask: str | None = None
     absent_classes: str = "zero"
+    pooling: str = "majority"
     release_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -84,6 +89,7 @@ class DatasetSpecification:
         for key in ("voxel_map", "point_map", "splits", "release_counts"):
             object.__setattr__(self, key, dict(getattr(self, key)))
         check_choice("absent_classes", self.absent_classes, ABSENT_CLASSES)
+        check_choice("pooling", self.pooling, POOLING)
         object.__setattr__(self, "stored_ids", tuple(self.stored_ids or self.raw_ids))
         if self.stored_grid is None:
             object.__setattr__(self, "stored_grid", self.grid)

@@ -108,6 +108,14 @@ def fit_labels(labels: np.ndarray, specification: DatasetSpecification) -> np.nd
     return downsample_labels(labels[window], edge, specification)
 
 
+def fit_mask(mask: np.ndarray, specification: DatasetSpecification) -> np.ndarray:
+    """Cuts a bool mask of the ``stored_grid`` to ``grid``: of a block, where any of it is set."""
+    window, edge = label_window(specification.stored_grid, specification.grid)
+    x, y, z = specification.grid.shape
+    blocks = mask[window].reshape(x, edge, y, edge, z, edge)
+    return np.asarray(blocks.any(axis=(1, 3, 5)))
+
+
 def downsample_labels(
     labels: np.ndarray, factor: int, specification: DatasetSpecification
 ) -> np.ndarray:
@@ -117,6 +125,11 @@ def downsample_labels(
     3D Semantic Scene Completion", CVPR 2022), in our words: if more than 95 % of a block is empty
     or not scored, the more frequent of the two is taken (not scored if equal); otherwise the most
     frequent of the other classes in the block, the smallest if equal.
+
+    With ``specification.pooling`` 'occupied' it is that of OpenOccupancy, whose labels are thin
+    shells: a block is empty if all of it is; otherwise the most frequent of what is in it besides
+    the empty class is taken, what is not scored being a class among the others, the smallest id if
+    equal.
 
     Args:
         labels: (X, Y, Z) uint8 training ids.
@@ -149,6 +162,10 @@ def _majority(blocks: np.ndarray, specification: DatasetSpecification) -> np.nda
     counts = np.bincount(flat.ravel(), minlength=bins * len(blocks)).reshape(-1, bins)
     empty, ignored = counts[:, specification.empty_class].copy(), counts[:, num_classes]
     counts[:, specification.empty_class] = -1
+    if specification.pooling == "occupied":
+        # Blocks that are empty as a whole do not come here.
+        chosen = counts.argmax(axis=1)
+        return np.where(chosen == num_classes, specification.ignore_index, chosen).astype(np.uint8)
     return np.where(
         empty + ignored > _UNLABELLED_SHARE * blocks.shape[1],
         np.where(empty > ignored, specification.empty_class, specification.ignore_index),

@@ -91,5 +91,6 @@ def add_targets(model: Any, batch: Batch) -> tuple[Batch, list[Det3DDataSample]]
     samples = []
     for _ in range(count):
         labels = torch.zeros(model.specification.grid.shape, dtype=torch.uint8)
-        samples.append(Det3DDataSample(gt_voxels=BaseDataElement(semantics=labels)))
+        masks = {name: labels.bool() for name in filter(None, [model.label_mask])}
+        samples.append(Det3DDataSample(gt_voxels=BaseDataElement(semantics=labels, **masks)))
     return batch, samples

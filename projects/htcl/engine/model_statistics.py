@@ -82,7 +82,7 @@ def measure(
         raise InvalidValueError("--device cuda: this machine has no GPU that PyTorch can use")
     real = torch.device("cpu" if device == "none" else device)
     model = load_model(cfg, None, real)
-    inputs: Any = synthetic_inputs(model, tuple(cfg.input_size), batch)
+    inputs: Any = synthetic_inputs(model, tuple(cfg.input_size), batch, cfg.get("num_cameras", 1))
     shapes = {key: tuple(value.shape) for key, value in inputs.items()}
     cuda, seconds = real.type == "cuda", None
     with torch.no_grad(), contextlib.ExitStack() as stack:

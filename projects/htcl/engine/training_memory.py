@@ -71,7 +71,7 @@ def estimate_training_memory(cfg: Config, batch: int = 1, amp: str | None = None
         InvalidValueError: If the config names what does not exist.
     """
     model = load_model(cfg, None)
-    inputs = synthetic_inputs(model, tuple(cfg.input_size), batch)
+    inputs = synthetic_inputs(model, tuple(cfg.input_size), batch, cfg.get("num_cameras", 1))
     mode, (inputs, samples) = take_values_out(model, list(add_targets(model, inputs)))
     model.train()
     precision = torch.autocast("cpu", getattr(torch, amp)) if amp else nullcontext()

@@ -24,7 +24,9 @@ VIEWS = (IN_VIEW, OUT_OF_VIEW, VISIBLE, OCCLUDED)
 
 
 def near_box(grid: VoxelGrid, reach: float) -> tuple[slice, slice]:
-    """The voxels of a square in front of the car: 0 <= x < reach, ``|y|`` < reach / 2, every z.
+    """The voxels of a square in front of the car: reach long, reach wide, of every height.
+
+    That is 0 <= x < reach and ``|y|`` < reach / 2 where x is the grid's front.
 
     VoxFormer (Li et al., CVPR 2023) introduced this split; by 12.8, 25.6 and 51.2 m it is the usual
     one. ``reach`` is in metres.
@@ -35,12 +37,15 @@ def near_box(grid: VoxelGrid, reach: float) -> tuple[slice, slice]:
     Raises:
         InvalidValueError: If no voxel lies in the square.
     """
-    x, y = grid.centres(0), grid.centres(1)
-    in_x = np.flatnonzero((x >= 0) & (x < reach))
-    in_y = np.flatnonzero(np.abs(y) < reach / 2)
-    if in_x.size == 0 or in_y.size == 0:
-        raise InvalidValueError(f"no voxel of {grid} lies within {reach} m in front of the car")
-    return slice(int(in_x[0]), int(in_x[-1]) + 1), slice(int(in_y[0]), int(in_y[-1]) + 1)
+    found = []
+    for axis, name in enumerate("xy"):
+        place = grid.centres(axis)
+        ahead = (place >= 0) & (place < reach)
+        inside = np.flatnonzero(ahead if name == grid.front else np.abs(place) < reach / 2)
+        if inside.size == 0:
+            raise InvalidValueError(f"no voxel of {grid} lies within {reach} m in front of the car")
+        found.append(slice(int(inside[0]), int(inside[-1]) + 1))
+    return found[0], found[1]
 
 
 def range_name(reach: float) -> str:

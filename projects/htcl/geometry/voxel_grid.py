@@ -31,17 +31,21 @@ class VoxelGrid:
         origin: Lower corner (x, y, z) of voxel (0, 0, 0).
         voxel_size: Edge lengths of a voxel; one number stands for all three.
         shape: Number of voxels (X, Y, Z).
+        front: Axis that points to the front of the car: 'x' (then y is left) or 'y' (x is right).
 
     Raises:
-        InvalidValueError: If a number is missing, or size and shape are not positive.
+        InvalidValueError: If a number is missing, size and shape are not positive, or the front is
+            none of the two.
     """
 
     origin: tuple[float, float, float]
     voxel_size: tuple[float, float, float]
     shape: tuple[int, int, int]
+    front: str = "x"
 
     def __post_init__(self) -> None:
         """Makes plain tuples of what a config gave and checks them."""
+        check_choice("front", self.front, ("x", "y"))
         size = self.voxel_size
         edges = (size,) * 3 if isinstance(size, int | float) else tuple(size)
         object.__setattr__(self, "origin", tuple(float(value) for value in self.origin))
@@ -57,7 +61,10 @@ class VoxelGrid:
 
     @classmethod
     def from_range(
-        cls, point_cloud_range: Sequence[float], voxel_size: float | Sequence[float]
+        cls,
+        point_cloud_range: Sequence[float],
+        voxel_size: float | Sequence[float],
+        front: str = "x",
     ) -> VoxelGrid:
         """The grid that fills a box (x_min, y_min, z_min, x_max, y_max, z_max), metres.
 
@@ -75,7 +82,7 @@ class VoxelGrid:
                 f"point_cloud_range {tuple(point_cloud_range)} is not a whole number of voxels of "
                 f"{edges} m: {counts}; change one of the two"
             )
-        return cls(tuple(low), edges, tuple(shape))  # type: ignore[arg-type]
+        return cls(tuple(low), edges, tuple(shape), front)  # type: ignore[arg-type]
 
     @classmethod
     def build(cls, config: VoxelGrid | Mapping[str, Any]) -> VoxelGrid:
@@ -88,7 +95,21 @@ class VoxelGrid:
 
     def resized(self, voxel_size: float | Sequence[float]) -> VoxelGrid:
         """The same box in voxels of another size, metres."""
-        return VoxelGrid.from_range(self.range, voxel_size)
+        return VoxelGrid.from_range(self.range, voxel_size, self.front)
+
+    @property
+    def reference_from_car(self) -> np.ndarray:
+        """Rotation (3, 3) from axes x front, y left, z up to those of the grid."""
+        if self.front == "x":
+            return np.eye(3)
+        return np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+
+    def along_car(self) -> VoxelGrid:
+        """The same box and voxels in axes x front, y left, z up, around the same point."""
+        if self.front == "x":
+            return self
+        (x, y, z), (dx, dy, dz), (nx, ny, nz) = self.origin, self.voxel_size, self.shape
+        return VoxelGrid((y, -(x + nx * dx), z), (dy, dx, dz), (ny, nx, nz))
 
     @property
     def num_voxels(self) -> int:

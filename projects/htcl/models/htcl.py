@@ -28,6 +28,7 @@ from htcl.models.building import build_part
 from htcl.models.checkpointing import checkpoint_modules
 from htcl.models.fast_layers import exchange_layers
 from htcl.models.frames import history_inputs, present_frame
+from htcl.models.ground_truth import stack_labels
 from htcl.models.interfaces import (
     Batch,
     DepthEstimate,
@@ -78,6 +79,9 @@ class HTCL(Base3DSegmentor):
         auxiliary_weight: Weight of the voxel and point losses on temporal voxels (released: 1).
         label_stride: The voxel losses see every n-th voxel of the labels along each axis, starting
             at a place that every step chooses at random: n^3 times less work, the same on average.
+        label_mask: Name of a mask of the ground truth, such as Occ3D's 'mask_camera': the losses on
+            voxels and boundaries see nothing outside of it, as the score does. None: they see all
+            voxels with a class, so that what is behind surfaces is learnt too.
         checkpointing: Paths of the modules whose activations are computed again in the backward
             pass, see :func:`~htcl.models.checkpointing.checkpoint_modules`.
         data_preprocessor: Collation and normalisation.
@@ -113,6 +117,7 @@ class HTCL(Base3DSegmentor):
         unfused_depth_weight: float = 0.0,
         auxiliary_weight: float = 1.0,
         label_stride: int = 1,
+        label_mask: str | None = None,
         checkpointing: Sequence[str] = (),
         data_preprocessor: Config | None = None,
         init_cfg: Config | list[Config] | None = None,
@@ -149,6 +154,7 @@ class HTCL(Base3DSegmentor):
         self.unfused_depth_weight = unfused_depth_weight
         self.auxiliary_weight = auxiliary_weight
         self.label_stride = label_stride
+        self.label_mask = label_mask
         self.training_observers: list[Callable[[VoxelPrediction], None]] = []
         exchange_layers(self)
         absent = {name for name, part in vars(self).items() if part is None}
@@ -228,7 +234,8 @@ class HTCL(Base3DSegmentor):
             depth = self.estimate_depth(self.extract_image(frame.images), frame)
             return self._depth_losses(depth, batch_inputs)
         features = self.extract_feat(batch_inputs)
-        target = _target(batch_data_samples).to(features.voxel.device)
+        target = stack_labels(batch_data_samples, self.label_mask, self.specification.ignore_index)
+        target = target.to(features.voxel.device)
         prediction = self.predict_at_labels(features.voxel, target)
         losses = self._scene_losses(features.voxel, prediction, features.image, batch_inputs)
         # After the losses, which keep sums that need a graph.
@@ -339,16 +346,6 @@ class HTCL(Base3DSegmentor):
                 for name, prob in depth.unfused.items():
                     losses[f"loss_{loss.name}_{name}"] = weight * loss(prob, depth_map)
         return losses
-
-
-def _target(data_samples: Samples) -> Tensor:
-    for sample in data_samples:
-        if "gt_voxels" not in sample:
-            raise InvalidValueError(
-                f"sample {sample.get('sequence')}/{sample.get('frame')} has no gt_voxels; train on "
-                "a split with labels"
-            )
-    return torch.stack([sample.gt_voxels.semantics for sample in data_samples])
 
 
 def _check_pair(first: str, first_cfg: Any, second: str, second_cfg: Any) -> None:

@@ -114,7 +114,8 @@ def _entries(names: Iterable[str], palette: np.ndarray) -> list[dict[str, str]]:
 def _plot(grid: VoxelGrid, classes: list[dict[str, str]]) -> tuple[k3d.plot.Plot, list[int]]:
     """Builds the k3d scene: two empty voxel objects side by side, which the script fills."""
     origin, upper = np.array(grid.origin), np.array(grid.upper)
-    beside = _beside(grid)
+    # To the right of the car.
+    right = grid.reference_from_car @ [0.0, -_beside(grid), 0.0]
     plot = k3d.plot(
         background_color=0xF3F5F8,
         camera_auto_fit=False,
@@ -122,10 +123,10 @@ def _plot(grid: VoxelGrid, classes: list[dict[str, str]]) -> tuple[k3d.plot.Plot
         grid_visible=False,
         # k3d derives its near and far planes from the grid, also where it is not drawn.
         grid_auto_fit=False,
-        grid=(origin[0], origin[1] - beside, origin[2], *upper),
+        grid=(*np.minimum(origin, origin + right), *np.maximum(upper, upper + right)),
         menu_visibility=False,
         axes_helper=0.8,
-        axes=["front", "left", "up"],
+        axes=["front", "left", "up"] if grid.front == "x" else ["right", "front", "up"],
         lighting=1.6,
     )
     plot.camera = _camera(grid, 0.0)
@@ -134,7 +135,7 @@ def _plot(grid: VoxelGrid, classes: list[dict[str, str]]) -> tuple[k3d.plot.Plot
     # Two places: the left one shows the chosen grid, the right one the ground truth when both are
     # shown.
     for place, name in enumerate(("shown", "beside")):
-        shift = np.array([0.0, -place * beside, 0.0])
+        shift = place * right
         voxels = k3d.voxels(
             np.zeros((1, 1, 1), dtype=np.uint8),
             color_map=colours,
@@ -150,15 +151,17 @@ def _plot(grid: VoxelGrid, classes: list[dict[str, str]]) -> tuple[k3d.plot.Plot
 
 def _beside(grid: VoxelGrid) -> float:
     """Returns how far to the right the second grid stands, in metres."""
+    grid = grid.along_car()
     extent = np.subtract(grid.upper, grid.origin)
     return float(extent[1] + 0.08 * max(extent[0], extent[1]))
 
 
 def _camera(grid: VoxelGrid, beside: float) -> list[float]:
     """Returns k3d's camera (eye, target, up) on one grid, or two ``beside`` metres apart."""
+    rotation, grid = grid.reference_from_car, grid.along_car()
     origin, extent = grid.origin, np.subtract(grid.upper, grid.origin)
     reach = float(max(extent[0], extent[1])) + 0.95 * beside
     middle = float(origin[1] + extent[1] / 2) - beside / 2
     eye = (float(origin[0]) - 0.30 * reach, middle, float(origin[2]) + 0.52 * reach)
     target = (float(origin[0] + 0.38 * extent[0]), middle, float(origin[2]))
-    return [*eye, *target, 0.0, 0.0, 1.0]
+    return [*(rotation @ eye), *(rotation @ target), 0.0, 0.0, 1.0]

@@ -26,7 +26,7 @@ from htcl.geometry import VoxelGrid, field_of_view
 
 FORMAT_VERSION = 2
 # Entries that are one text or number, and numpy's letters for their types.
-_SINGLE = {"sequence": "U", "frame": "U", "empty_class": "iu", "ignore_index": "iu"}
+_SINGLE = {"sequence": "U", "frame": "U", "front": "U", "empty_class": "iu", "ignore_index": "iu"}
 
 
 @dataclass(eq=False)
@@ -41,6 +41,8 @@ class FrameResult:
         reference_from_camera: Motion from each camera's frame to the frame of the voxels.
         voxel_origin: Lower corner of the grid in metres.
         voxel_size: Edges of a cell in metres; a number is repeated.
+        front: Axis of the voxel frame that points to the front of the car, 'x' (if left out) or
+            'y'.
         class_names: Name of every label (C).
         palette: RGB colour of every label.
         sequence: Name of the sequence, such as "08".
@@ -77,6 +79,7 @@ class FrameResult:
     frame: str
     empty_class: int = 0
     ignore_index: int = 255
+    front: str | None = None
     image_sizes: np.ndarray | None = field(default=None, metadata={"int64": "N 2"})
     image_transforms: np.ndarray | None = field(default=None, metadata={"float64": "N 3 3"})
     ground_truth: np.ndarray | None = field(default=None, metadata={"uint8": "X Y Z"})
@@ -96,6 +99,7 @@ class FrameResult:
             raise InvalidValueError("entry class_names is no list of names")
         self.class_names = tuple(str(name) for name in self.class_names)
         self.voxel_size = np.broadcast_to(np.asarray(self.voxel_size, dtype=np.float64), 3)
+        self.front = self.front or "x"
         cameras, *image_size = np.shape(self.images)[:3] or (0,)
         if self.image_sizes is None:
             self.image_sizes = np.tile(image_size, (cameras, 1))
@@ -129,7 +133,8 @@ class FrameResult:
     @property
     def grid(self) -> VoxelGrid:
         """Where the voxels are."""
-        return VoxelGrid(tuple(self.voxel_origin), tuple(self.voxel_size), self.prediction.shape)
+        shape, front = self.prediction.shape, self.front or "x"
+        return VoxelGrid(tuple(self.voxel_origin), tuple(self.voxel_size), shape, front)
 
     @property
     def drawn_classes(self) -> list[int]:
@@ -185,7 +190,8 @@ class FrameResult:
             raise InvalidValueError(f"{path}: unknown entries {unknown}")
         try:
             for name, kinds in _SINGLE.items():
-                entries[name] = _single(name, entries[name], kinds)
+                if name in entries:
+                    entries[name] = _single(name, entries[name], kinds)
             return cls(**entries)
         except InvalidValueError as error:
             raise InvalidValueError(f"{path}: {error}") from error
@@ -225,6 +231,7 @@ def build_frame_result(inputs: Mapping[str, Any], data_sample: Any) -> FrameResu
         reference_from_camera=_numpy(camera.augmented_from_camera),
         voxel_origin=specification.grid.origin,
         voxel_size=specification.grid.voxel_size,
+        front=specification.grid.front,
         class_names=specification.class_names,
         palette=specification.colours,
         empty_class=specification.empty_class,

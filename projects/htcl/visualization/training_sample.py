@@ -38,7 +38,9 @@ def render_training_sample(
     meta, camera = data_sample.metainfo, inputs["cameras"]
     images = _images(inputs["images"])
     count, height, width = images.shape[:3]
-    column = round(row_height * width / height)
+    # Cameras all around stand in two rows, those in front above.
+    across = -(-count // 2) if count > 2 else 2
+    column = round(row_height * across * width / (2 * height))
     page = Page(2 * MARGIN + 2 * column + GAP)
     moved = not np.allclose(camera.augmentation, np.eye(4), atol=1e-6)
     page.add_title(

@@ -1,7 +1,9 @@
 """Views of a voxel grid as bundles of rays in the frame of the voxels.
 
-Frames: voxel frame x front, y left, z up, metres; camera x right, y down, z front. ``a_from_b``
-takes a point in b to a. The centre of the top-left pixel is (0, 0). Shape letters: H W image.
+Frames: voxel frame with the grid's front (``VoxelGrid.front``) and z up, metres; camera x right, y
+down, z front. ``a_from_b`` takes a point in b to a. The centre of the top-left pixel is (0, 0).
+
+Shape letters: H W image.
 """
 
 from __future__ import annotations
@@ -69,6 +71,7 @@ def camera_view(
 
 def chase_view(grid: VoxelGrid, out_size: Size) -> View:
     """From behind and above the car, looking forward over the grid."""
+    rotation, grid = grid.reference_from_car, grid.along_car()
     origin, extent = np.array(grid.origin), np.subtract(grid.upper, grid.origin)
     length = float(max(extent[0], extent[1]))
     middle = origin[1] + extent[1] / 2
@@ -83,11 +86,13 @@ def chase_view(grid: VoxelGrid, out_size: Size) -> View:
     focal = width / 2 / np.tan(np.radians(CHASE_FIELD / 2))
     intrinsics = np.eye(4)
     intrinsics[:2, :3] = [[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2]]
+    voxel_from_camera[:3] = rotation @ voxel_from_camera[:3]
     return camera_view(intrinsics, voxel_from_camera, out_size, out_size)
 
 
 def top_aspect(grid: VoxelGrid) -> float:
     """Width over height of a picture that :func:`top_view` fills, 0.4 to 1.6."""
+    grid = grid.along_car()
     extent = np.subtract(grid.upper, grid.origin)
     return float(np.clip(extent[1] / (extent[0] + TOP_MARGIN), 0.4, 1.6))
 
@@ -95,6 +100,7 @@ def top_aspect(grid: VoxelGrid) -> float:
 def top_view(grid: VoxelGrid, out_size: Size) -> View:
     """Parallel rays from above: forward is up, left is left."""
     height, width = out_size
+    rotation, grid = grid.reference_from_car, grid.along_car()
     origin, extent = grid.origin, np.subtract(grid.upper, grid.origin)
     pixel = max((extent[0] + TOP_MARGIN) / height, extent[1] / width)
     x = origin[0] + extent[0] - (np.arange(height) + 0.5) * pixel
@@ -104,4 +110,5 @@ def top_view(grid: VoxelGrid, out_size: Size) -> View:
     rays[..., 1] = y[None]
     rays[..., 2] = origin[2] + extent[2] + 10.0
     rays[..., 5] = -1.0
+    rays[..., :3] = rays[..., :3] @ rotation.T
     return View(rays, float(pixel), 0.0)

@@ -16,12 +16,14 @@ from htcl.errors import InvalidValueError
 from htcl.files import atomic_write
 from mini_kitti.street.styles import style_of
 from mini_kitti.writer.kitti360_writer import write_calibration
+from mini_kitti.writer.nuscenes_writer import write_tables
 from mini_kitti.writer.settings import (
     DEFAULT_SEQUENCES,
     HELD_OUT,
     KITTI360,
     KITTI360_HELD_OUT,
     KITTI360_SEQUENCES,
+    NUSCENES,
     MiniKittiSettings,
     is_test,
 )
@@ -69,6 +71,8 @@ def make_mini_kitti(
     with atomic_write(root / "README.md", "w") as file:
         file.write(_readme(root, settings, sequences))
     if not missing:
+        if settings.layout == NUSCENES:
+            write_tables(root)
         return []
     total = sum(num_steps(settings, name) for name in missing)
     with tqdm(total=total, unit="frame", desc=f"mini KITTI, {len(missing)} sequences") as bar:
@@ -81,6 +85,8 @@ def make_mini_kitti(
                 write_sequence(root, name, settings, bar.update)
         else:
             _run_parallel(root, missing, settings, jobs, bar.update)
+    if settings.layout == NUSCENES:
+        write_tables(root)
     return missing
 
 
@@ -187,7 +193,8 @@ def _readme(root: Path, settings: MiniKittiSettings, sequences: Sequence[str]) -
     held_out = KITTI360_HELD_OUT if settings.layout == KITTI360 else HELD_OUT
     train = [name for name in made_or_wanted if name not in held_out and not is_test(name)]
     height, width = settings.image_size
-    return (_KITTI360_README if settings.layout == KITTI360 else _README).format(
+    text = {KITTI360: _KITTI360_README, NUSCENES: _NUSCENES_README}.get(settings.layout, _README)
+    return text.format(
         seed=settings.seed,
         width=width,
         height=height,
@@ -241,6 +248,27 @@ never quote them as KITTI-360 results.
 * Each drive's folder has a SYNTHETIC.json with the settings that made it.
 
 | drive | split | street | traffic |
+| --- | --- | --- | --- |
+{table}
+"""
+
+_NUSCENES_README = """# Mini nuScenes: SYNTHETIC data
+
+Nothing here was recorded: a program drew these streets (tools/make_mini_nuscenes.py, seed {seed}).
+The files have the tables, formats and units of nuScenes, the labels those of OpenOccupancy and of
+Occ3D, so that every program for them runs on them. Numbers measured on this data say nothing about
+real streets; never quote them as results of one of these.
+
+* Six images of {width} x {height} around the car (nuScenes' places and fields of view, each at its
+  own time), lidar 64 beams x {columns} columns, key frames alone: there are no sweeps.
+* v1.0-streets has the tables, and splits.json which scenes are for what. Files of a scene lie in
+  one folder below samples/. Poses know the height of the road.
+* nuScenes-Occupancy/ and gts/ have the labels of both benchmarks. Fences are of the class barrier;
+  traffic cones, trailers and construction vehicles do not occur. Voxels gather many scans; what
+  moves is in them as the frame's own scan sees it.
+* Streets are those of the other layouts: {train} are for training.
+
+| street | split | kind | traffic |
 | --- | --- | --- | --- |
 {table}
 """

@@ -23,9 +23,9 @@ from mini_kitti.street.traffic import Drive
 from mini_kitti.street.trajectory import drive_poses
 from mini_kitti.writer.settings import MiniKittiSettings, is_test
 
-__all__ = ["READY", "SequenceWriter"]
+__all__ = ["FRAME_INTERVAL", "READY", "SequenceWriter"]
 
-_FRAME_INTERVAL = 0.1  # seconds between frames (10 Hz)
+FRAME_INTERVAL = 0.1  # seconds between frames (10 Hz)
 # The ground truth of a frame gathers the scans of this stretch of the drive (metres behind and
 # ahead).
 _SCANS_BEHIND, _SCANS_AHEAD = 10.0, 54.0
@@ -92,8 +92,8 @@ class SequenceWriter:
 
     def _drive(self) -> Drive:
         moments = np.array([-_SCANS_BEHIND / self.step, self.frames + _SCANS_AHEAD / self.step])
-        first, last = moments * _FRAME_INTERVAL
-        return Drive(self.step / _FRAME_INTERVAL, first, last, self.frames * _FRAME_INTERVAL)
+        first, last = moments * FRAME_INTERVAL
+        return Drive(self.step / FRAME_INTERVAL, first, last, self.frames * FRAME_INTERVAL)
 
     def poses(self, frames: np.ndarray) -> np.ndarray:
         """Return world_from_camera0 (T, 4, 4) of frame numbers (T,)."""
@@ -106,7 +106,7 @@ class SequenceWriter:
         self.write_text(poses)
         scans: dict[int, LidarScan] = {}
         for frame, pose in enumerate(poses):
-            self.scene.move_to(frame * _FRAME_INTERVAL)
+            self.scene.move_to(frame * FRAME_INTERVAL)
             light = self.light.with_moving(self.scene)
             for camera, name in self.cameras.items():
                 rng = self._rng(_STREAMS[camera], frame)
@@ -140,7 +140,7 @@ class SequenceWriter:
         before = range(behind, 0, _EXTRA_SCAN_STRIDE)
         extra = [*before, *range(self.frames, ahead, _EXTRA_SCAN_STRIDE)]
         for frame, pose in zip(extra, self.poses(np.array(extra)), strict=True):
-            self.scene.move_to(frame * _FRAME_INTERVAL)
+            self.scene.move_to(frame * FRAME_INTERVAL)
             scans[frame] = self._scan(frame, pose)
 
     def _scan(self, frame: int, world_from_camera: np.ndarray) -> LidarScan:
@@ -196,7 +196,7 @@ class SequenceWriter:
         first_from_camera = np.linalg.inv(poses[0]) @ poses
         text = first_from_camera[:, :3].reshape(len(poses), 12)
         np.savetxt(self.folder / "poses.txt", text, fmt="%.9e")
-        times = np.arange(len(poses)) * _FRAME_INTERVAL
+        times = np.arange(len(poses)) * FRAME_INTERVAL
         np.savetxt(self.folder / "times.txt", times, fmt="%.6e")
 
     def path(self, kind: str, frame: int, suffix: str, scale: str = "") -> Path:

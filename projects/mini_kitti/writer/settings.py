@@ -18,13 +18,15 @@ __all__ = [
     "KITTI360_HELD_OUT",
     "KITTI360_SEQUENCES",
     "LAYOUTS",
+    "NUSCENES",
+    "NUSCENES_SEQUENCES",
     "SEMANTICKITTI",
     "MiniKittiSettings",
     "is_test",
     "sequences_for",
 ]
 
-SEMANTICKITTI, KITTI360 = LAYOUTS = ("semantickitti", "kitti360")
+SEMANTICKITTI, KITTI360, NUSCENES = LAYOUTS = ("semantickitti", "kitti360", "nuscenes")
 
 # Validation 08 and 09, test 11; those before 11 besides, and all from 100 on, are for training.
 HELD_OUT = ("08", "09", "11")
@@ -44,8 +46,8 @@ class MiniKittiSettings:
         lidar_azimuths: Columns of a lidar scan.
         label_every: Voxel files are made for every n-th frame.
         traffic: Share of the streets on which something moves, 0 to 1.
-        layout: 'semantickitti' or 'kitti360', whose files, cameras and names of sequences are to be
-            made.
+        layout: 'semantickitti', 'kitti360' or 'nuscenes', whose files, cameras and names of
+            sequences are to be made.
         lean: Write what training and evaluation here read and no more: scans only of the frames
             with voxels, and ready training labels in place of the official voxel files.
     """
@@ -72,8 +74,8 @@ class MiniKittiSettings:
             )
 
         check_choice("layout", self.layout, LAYOUTS)
-        if self.lean and self.layout == KITTI360:
-            raise InvalidValueError("lean is for the layout semantickitti, not for kitti360")
+        if self.lean and self.layout != SEMANTICKITTI:
+            raise InvalidValueError(f"lean is for the layout semantickitti, not for {self.layout}")
 
     def num_frames(self, sequence: str) -> int:
         """Return the number of frames of a sequence."""
@@ -106,6 +108,8 @@ def sequences_for(streets: int) -> tuple[str, ...]:
 
 
 DEFAULT_SEQUENCES = sequences_for(9)
+# The streets of the others; six images a frame take their time.
+NUSCENES_SEQUENCES = ("00", "01", "02", "03", "04", "05", "08", "09")
 KITTI360_HELD_OUT = (*KITTI360_FACTS.splits["val"], *KITTI360_FACTS.splits["test"])
 KITTI360_SEQUENCES = tuple(sorted({n for names in KITTI360_FACTS.splits.values() for n in names}))
 

@@ -9,12 +9,20 @@ from pathlib import Path
 import numpy as np
 
 from htcl.datasets.kitti360_layout import DRIVES, drive_name
+from htcl.datasets.nuscenes_occupancy import LABELS as OPENOCCUPANCY_FOLDER
 from htcl.datasets.voxelizer import voxelize
 from mini_kitti.sensors.rendering import render_image
 from mini_kitti.sensors.view import View
 from mini_kitti.writer.kitti360_writer import Kitti360Writer
+from mini_kitti.writer.nuscenes_writer import (
+    GTS,
+    OCCUPANCY,
+    NuScenesWriter,
+    scene_name,
+    scene_token,
+)
 from mini_kitti.writer.sequence_writer import READY, SequenceWriter
-from mini_kitti.writer.settings import KITTI360, MiniKittiSettings
+from mini_kitti.writer.settings import KITTI360, NUSCENES, MiniKittiSettings
 
 __all__ = [
     "MARKER",
@@ -31,7 +39,8 @@ MARKER = "SYNTHETIC.json"
 def num_steps(settings: MiniKittiSettings, sequence: str) -> int:
     """Return how often write_sequence reports progress."""
     frames = settings.num_frames(sequence)
-    return frames + len(range(0, frames, settings.label_every))
+    labels = len(range(0, frames, settings.label_every))
+    return 2 * labels if settings.layout == NUSCENES else frames + labels
 
 
 def write_sequence(
@@ -55,7 +64,8 @@ def write_sequence(
     partial = final.with_name(f".{sequence}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    writer = Kitti360Writer if settings.layout == KITTI360 else SequenceWriter
+    writers = {KITTI360: Kitti360Writer, NUSCENES: NuScenesWriter}
+    writer = writers.get(settings.layout, SequenceWriter)
     writer(partial, sequence, settings, progress).write()
     record = settings.as_json(sequence)
     ready, labels = partial / READY, label_folder(root, sequence)
@@ -66,6 +76,11 @@ def write_sequence(
         (ready / MARKER).write_text(record)
         labels.parent.mkdir(exist_ok=True)
         ready.rename(labels)
+    if settings.layout == NUSCENES:
+        for part, place in _label_places(root, partial, final.name).items():
+            shutil.rmtree(place, ignore_errors=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            part.rename(place)
     # The folder of the sequence comes last: it says that all is there.
     (partial / MARKER).write_text(record)
     partial.rename(final)
@@ -76,7 +91,16 @@ def sequence_folder(root: Path, sequence: str, settings: MiniKittiSettings) -> P
     """Return where the files of a sequence lie."""
     if settings.layout == KITTI360:
         return root / DRIVES / drive_name(sequence)
+    if settings.layout == NUSCENES:
+        return root / "samples" / scene_name(int(sequence))
     return root / "sequences" / sequence
+
+
+def _label_places(root: Path, partial: Path, scene: str) -> dict[Path, Path]:
+    """Where the folders of labels of an unfinished scene belong, if it has some."""
+    token = scene_token(partial)
+    places = {GTS: root / "gts" / scene, OCCUPANCY: root / OPENOCCUPANCY_FOLDER / f"scene_{token}"}
+    return {partial / name: place for name, place in places.items() if (partial / name).is_dir()}
 
 
 def label_folder(root: Path, sequence: str) -> Path:

@@ -37,12 +37,13 @@ class BEVAugmentation(Step):
 
     Off in the released configuration (leave it out).
 
-    Required Keys: cameras, specification; history_cameras, voxel_labels, points, point_labels and
-    point_uvd if present.
+    Required Keys: cameras, specification; history_cameras, voxel_labels, voxel_masks, points,
+    point_labels and point_uvd if present.
 
     Modified Keys:
         cameras, history_cameras: ``augmentation``.
         voxel_labels: (X, Y, Z) uint8.
+        voxel_masks: (X, Y, Z) bool each; what comes from outside is in none.
         points, point_labels, point_uvd: the points moved; those that left the grid are dropped (all
             keep their image position).
 
@@ -105,7 +106,14 @@ class BEVAugmentation(Step):
                 product = torch.from_numpy(matrix) @ results[key].augmentation.double()
                 results[key] = replace(results[key], augmentation=product.float())
         if "voxel_labels" in results:
-            results["voxel_labels"] = _resample(results["voxel_labels"], matrix, specification)
+            results["voxel_labels"] = _resample(
+                results["voxel_labels"], matrix, specification, specification.ignore_index
+            )
+        if "voxel_masks" in results:
+            results["voxel_masks"] = {
+                name: _resample(mask, matrix, specification, outside=False)
+                for name, mask in results["voxel_masks"].items()
+            }
         if "points" in results:
             points = results["points"].astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
             inside, _ = grid.indices(points)
@@ -134,9 +142,9 @@ class BEVAugmentation(Step):
 
 
 def _resample(
-    labels: np.ndarray, matrix: np.ndarray, specification: DatasetSpecification
+    labels: np.ndarray, matrix: np.ndarray, specification: DatasetSpecification, outside: Any
 ) -> np.ndarray:
-    """Looks up for each new voxel centre the old voxel that it comes from."""
+    """Looks up for each new voxel centre the old voxel that it comes from, ``outside`` if none."""
     grid = specification.grid
     if labels.shape != grid.shape:
         raise ValueError(
@@ -152,8 +160,8 @@ def _resample(
     index_y, in_y = _axis_index(grid, old_y, 1)
     index_z, in_z = _axis_index(grid, old_z, 2)
     result = labels[index_x[:, :, None], index_y[:, :, None], index_z[None, None, :]]
-    result[~(in_x & in_y)] = specification.ignore_index
-    result[:, :, ~in_z] = specification.ignore_index
+    result[~(in_x & in_y)] = outside
+    result[:, :, ~in_z] = outside
     return result
 
 

@@ -30,7 +30,7 @@ class LoadLidarPoints(Step):
     Required Keys: lidar, lidar_labels, cameras (made by :class:`LoadImages`), specification;
     voxel_labels (made by :class:`LoadVoxelLabels`) if ``lidar_labels`` is None.
 
-    Optional Keys: inputs, with_labels.
+    Optional Keys: inputs, with_labels, lidar_columns, reference_from_lidar.
 
     Added Keys:
         depth_maps: (N, H, W) float32, smallest depth of the points in each pixel, metres, 0 without
@@ -60,7 +60,11 @@ class LoadLidarPoints(Step):
         if not wanted:
             return results
         # Next to one another in memory, the coordinates are read faster.
-        scan = np.ascontiguousarray(read_scan(results["lidar"])[:, :3])
+        columns = results.get("lidar_columns", 4)
+        scan = np.ascontiguousarray(read_scan(results["lidar"], columns)[:, :3])
+        mounting = results.get("reference_from_lidar")
+        if mounting is not None:
+            scan = (scan @ mounting[:3, :3].T + mounting[:3, 3]).astype(np.float32)
         points = torch.from_numpy(scan)
         cameras: Camera = results["cameras"]
         pixels, depth = (value.numpy() for value in cameras.project(points))

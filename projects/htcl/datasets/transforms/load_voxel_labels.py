@@ -9,11 +9,13 @@ import numpy as np
 from mmengine.registry import TRANSFORMS
 
 from htcl.array_files import read_npy, read_npz
+from htcl.datasets.occupancy_files import read_truth
 from htcl.datasets.specification import DatasetSpecification
 from htcl.datasets.training_labels import (
     SCALES,
     check_scored,
     fit_labels,
+    fit_mask,
     label_window,
     make_training_label,
 )
@@ -35,12 +37,15 @@ class LoadVoxelLabels(Step):
     disk. Does nothing unless ``with_labels`` of the sample is set.
 
     Required Keys: specification; labels with the paths ``ready`` (by scale) and, in their place,
-    ``raw`` and ``invalid``.
+    ``raw`` and ``invalid``; or a ``file`` and its ``format``
+    (:data:`~htcl.datasets.occupancy_files.LABEL_FORMATS`).
 
     Optional Keys: with_labels.
 
     Added Keys:
         voxel_labels: (X, Y, Z) uint8 training ids on the grid of the specification.
+        voxel_masks: (X, Y, Z) bool by name, if the files have some; a voxel that is a block of
+            stored ones is in a mask if any of them is.
 
     Raises:
         MissingFileError: If the files are absent.
@@ -54,6 +59,8 @@ class LoadVoxelLabels(Step):
             return []
         ready = tuple(path for path, _ in ready_files(results))
         labels = results["labels"]
+        if "file" in labels:
+            return [(labels["file"],)]
         official = [labels[key] for key in ("raw", "invalid") if labels.get(key)]
         return [(*ready, path) for path in official] or [ready]
 
@@ -62,6 +69,14 @@ class LoadVoxelLabels(Step):
         if not results.get("with_labels"):
             return results
         specification: DatasetSpecification = results["specification"]
+        labels = results["labels"]
+        if "file" in labels:
+            truth = read_truth(labels["file"], labels["format"], specification)
+            results["voxel_labels"] = fit_labels(truth.labels, specification)
+            masks = {name: fit_mask(mask, specification) for name, mask in truth.masks.items()}
+            if masks:
+                results["voxel_masks"] = masks
+            return results
         ready = ready_files(results)
         for path, scale in ready:
             # A link that leads nowhere is a fault, not a file that nobody made.

@@ -30,8 +30,8 @@ class PackInputs(Step):
 
     ``docs/data_contract.md`` lists what ``inputs`` holds, of which this step takes what the earlier
     ones made; images become (..., 3, H, W). ``data_samples.gt_voxels.semantics`` is the (X, Y, Z)
-    uint8 ground truth if the sample has labels, and the meta information says where the sample
-    comes from and by which specification.
+    uint8 ground truth if the sample has labels, and beside it are its masks by name, bool. The meta
+    information says where the sample comes from and by which specification.
 
     Required Keys: images, cameras, and what else there is.
     """
@@ -47,6 +47,10 @@ class PackInputs(Step):
         sample = Det3DDataSample()
         if "voxel_labels" in results:
             labels = torch.from_numpy(np.ascontiguousarray(results["voxel_labels"]))
-            sample.gt_voxels = BaseDataElement(semantics=labels)
+            masks = results.get("voxel_masks", {})
+            sample.gt_voxels = BaseDataElement(
+                semantics=labels,
+                **{name: torch.from_numpy(np.ascontiguousarray(m)) for name, m in masks.items()},
+            )
         sample.set_metainfo({key: results[key] for key in _META if key in results})
         return {"inputs": inputs, "data_samples": sample}

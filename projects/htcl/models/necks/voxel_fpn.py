@@ -58,6 +58,9 @@ class VoxelFPN(BaseModule):
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Maps (B, C_i, X_i, Y_i, Z_i) -> (B, len(maps) * out_channels, X, Y, Z).
 
+        X, Y and Z are those of the map with the smallest grid after its upsampling; what others
+        have beyond its end is cut off, as where 10 voxels became 5 and 3.
+
         Raises:
             InvalidValueError: If the number of maps is wrong or the upsampled grids differ.
         """
@@ -70,9 +73,18 @@ class VoxelFPN(BaseModule):
             tuple(size * stride for size in level.shape[2:])
             for level, stride in zip(maps, self.upsample_strides, strict=True)
         ]
-        if len(set(grids)) != 1:
+        size = [min(sides) for sides in zip(*grids, strict=True)]
+        strides = self.upsample_strides
+        if any(
+            side - least >= stride
+            for grid, stride in zip(grids, strides, strict=True)
+            for side, least in zip(grid, size, strict=True)
+        ):
             raise InvalidValueError(
                 f"model.voxel_neck's maps upsample to different grids {grids}; make each side of "
-                f"the voxel grid a multiple of {max(self.upsample_strides)}"
+                f"the voxel grid a multiple of {max(strides)}, or upsample_strides those of "
+                "model.voxel_encoder"
             )
-        return torch.cat([level(x) for level, x in zip(self.levels, maps, strict=True)], dim=1)
+        made = (level(x) for level, x in zip(self.levels, maps, strict=True))
+        x, y, z = size
+        return torch.cat([each[..., :x, :y, :z] for each in made], dim=1)
