@@ -160,6 +160,24 @@ def test_external_depth_of_the_documentation_is_read(tmp_path):
     assert found.unit == "disparity" and (found.values == np.full((30, 100), 40.0)).all()
 
 
+def test_label_reader_of_the_documentation_equals_the_loader(kitti_tree):
+    from htcl.datasets.semantickitti_specification import SEMANTICKITTI
+    from htcl.datasets.training_labels import make_training_label
+    from htcl.datasets.voxel_files import read_voxel_labels, read_voxel_mask
+
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs/label_formats.md").read_text(), re.DOTALL
+    )
+    names: dict = {}
+    exec(code, names)
+    path = kitti_tree / "sequences/00/voxels/000005.label"
+    found = names["read_voxels"](str(path), SEMANTICKITTI.voxel_map)
+    invalid = read_voxel_mask(path.with_suffix(".invalid"))
+    expected = make_training_label(read_voxel_labels(path), invalid, SEMANTICKITTI)
+    assert (found == expected).all()
+    assert {0, 255} < set(np.unique(found))
+
+
 def test_config_keys_of_the_documentation_exist():
     """Every key in docs/configs.md and in the list of differences may be given to a config."""
     from htcl.config import load_config
