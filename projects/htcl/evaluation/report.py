@@ -89,8 +89,8 @@ def _definition(specification: DatasetSpecification, voxels: int) -> str:
     mask = "" if specification.scored_mask is None else f" or outside {specification.scored_mask}"
     absent = "counts as 0" if specification.absent_classes == "zero" else "is left out"
     return (
-        f"{voxels:,} voxels are scored, none of value {specification.ignore_index}{mask}; mIoU: mean "
-        f"of {len(specification.counted_classes)} classes without "
+        f"{voxels:,} voxels are scored, none of value {specification.ignore_index}{mask}; mIoU: "
+        f"mean of {len(specification.counted_classes)} classes without "
         f"{specification.class_names[specification.empty_class]}, where one without a true voxel "
         f"{absent}"
     )

@@ -1,4 +1,4 @@
-"""mmengine hooks: checkpoints, losses, progress bar, predictions, pictures, IoU, step seeds."""
+"""mmengine hooks: checkpoints and what they say, losses, bar, predictions, pictures, IoU, seeds."""
 
 from htcl.engine.hooks.checkpoint import SafeCheckpointHook
 from htcl.engine.hooks.finite_step import FiniteStepHook
@@ -8,6 +8,7 @@ from htcl.engine.hooks.prediction_writer import PredictionWriterHook
 from htcl.engine.hooks.progress_bar import ProgressBarHook
 from htcl.engine.hooks.step_seed import StepSeedHook
 from htcl.engine.hooks.train_iou import TrainIoUHook
+from htcl.engine.hooks.training_facts import TrainingFactsHook
 
 __all__ = [
     "FiniteStepHook",
@@ -18,4 +19,5 @@ __all__ = [
     "SafeCheckpointHook",
     "StepSeedHook",
     "TrainIoUHook",
+    "TrainingFactsHook",
 ]
