@@ -165,6 +165,14 @@ def test_page_works_in_a_browser(page, browser):
 
     click(browser, "mode-both")
     assert (canvas(browser) != truth).any()
+    # Whole, beside the panel: in a wide window and in a narrow one nothing touches the edges.
+    for size in ((1400, 900), (1000, 720)):
+        browser.set_window_size(*size)
+        click(browser, "reset")
+        both = canvas(browser)
+        drawn = np.abs(both - both[5, -5]).sum(axis=2) > 60
+        assert drawn.mean() > 0.05
+        assert not drawn[:, :4].any() and not drawn[:, -4:].any()
 
     click(browser, "next")  # a frame without ground truth
     second = canvas(browser)
