@@ -9,8 +9,8 @@ BIN := .venv/bin
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/:/' | column -t -s:
 
-setup:           ## make .venv with the pinned packages (skips what is done)
-	@bash tools/setup_env.sh
+setup:           ## make .venv with the pinned packages (skips what is done); NO_COMPILER=1: nothing is compiled
+	@bash tools/setup_env.sh $(if $(NO_COMPILER),--no-compiler)
 
 demo: setup      ## mini data set, short training, evaluation, pictures: the whole job on a CPU
 	@$(BIN)/python tools/demo.py
