@@ -35,7 +35,7 @@ function show(place, labels, palette) {
 }
 
 // A camera that shows what HTCL.widths says, whatever the shape of the window: it moves back along its view until the
-// near edge of the grid, where the picture is narrowest, fits.
+// upper near edge of the grid, where the picture is narrowest, fits.
 function fitted(name) {
     const [eye, target, up] = [0, 3, 6].map((i) => HTCL.cameras[name].slice(i, i + 3));
     const view = target.map((value, i) => value - eye[i]);

@@ -63,8 +63,8 @@ def write_html(results: Iterable[FrameResult], path: str | Path) -> Path:
         "errors": _entries(ERROR_NAMES[1:], ERROR_PALETTE[1:]),
         "cameras": {"one": _camera(grid, 0.0), "both": _camera(grid, _beside(grid))},
         "widths": {"one": _width(grid, 0.0), "both": _width(grid, _beside(grid))},
-        # Front and height of the grid's near edge.
-        "near": [grid.origin[0], grid.origin[2]],
+        # Front and height of the upper near edge, which is the nearest to the eye.
+        "near": [grid.origin[0], grid.upper[2]],
         "fieldOfView": plot.camera_fov,
         "ignore": _NOT_SCORED,
         "frames": frames,
