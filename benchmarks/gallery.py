@@ -84,7 +84,7 @@ def store(source: Path, name: str) -> Path:
     picture = Image.open(source).convert("RGB")
     picture.thumbnail((1400, 1400))
     target = TARGET / f"{name}.webp"
-    for quality in (90, 80, 70, 60, 50):
+    for quality in (75, 65, 55, 45):
         picture.save(target, quality=quality, method=6)
         if target.stat().st_size <= LARGEST:
             return target
