@@ -5,12 +5,12 @@ export PYTHON
 export OMP_WAIT_POLICY ?= PASSIVE
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-fast test-slow coverage lint format train-mini lock audit clean
+.PHONY: help setup demo test test-fast test-slow coverage docs lint format train-mini lock audit clean
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/:/' | column -t -s:
 
-setup:           ## make .venv with the pinned packages (skips what is done)
-	@bash tools/setup_env.sh
+setup:           ## make .venv with the pinned packages (skips what is done); NO_COMPILER=1: nothing is compiled
+	@bash tools/setup_env.sh $(if $(NO_COMPILER),--no-compiler)
 
 demo: setup      ## mini data set, short training, evaluation, pictures: the whole job on a CPU
 	@$(BIN)/python tools/demo.py
@@ -28,6 +28,9 @@ coverage: setup  ## the test suite, and which lines it does not cover
 
 test-slow: setup ## the long tests too: full-size network, real trainings
 	@$(BIN)/python -m pytest -m slow
+
+docs: setup      ## the documentation site in outputs/site; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -W ignore -m mkdocs build --strict
 
 lint: setup      ## ruff, format and types
 	@$(BIN)/ruff check .
@@ -51,7 +54,7 @@ train-mini: setup ## make pretrain/mini_htcl.pth and its card: data, two trainin
 	ImageNet weights of the image backbone, then the whole htcl_plus.py from there, whose steps the table counts."
 
 lock: setup      ## resolve requirements/lock.txt anew
-	@$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --python-version 3.11 --extra dev --extra export \
+	@$(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --python-version 3.11 --extra dev --extra export --extra docs \
 	  pyproject.toml requirements/direct.in -o requirements/lock.txt
 
 audit: setup     ## known vulnerabilities of the pinned packages (asks the advisory databases)

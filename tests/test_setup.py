@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 # What the script itself uses, besides bash.
-PROGRAMS = ("awk", "cat", "cut", "dirname", "grep", "sha256sum", "mkdir", "chmod")
+PROGRAMS = (
+    "awk", "cat", "cut", "dirname", "grep", "sha256sum", "mkdir", "chmod", "sed", "cp",
+)  # fmt: skip
+FILES = (
+    "tools/setup_env.sh",
+    "requirements/lock.txt",
+    "requirements/mmcv_operators_stand_in.py",
+    "pyproject.toml",
+    "setup.py",
+)
 
 
 class Machine:
@@ -21,7 +30,7 @@ class Machine:
     def __init__(self, repo_root: Path, folder: Path) -> None:
         self.root, self.bin = folder / "htcl", folder / "bin"
         self.bin.mkdir()
-        for name in ("tools/setup_env.sh", "requirements/lock.txt", "pyproject.toml", "setup.py"):
+        for name in FILES:
             target = self.root / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(repo_root / name, target)
@@ -125,6 +134,35 @@ def test_second_run_does_nothing(machine, with_headers):
         file.write("# changed\n")
     machine.run()
     assert len(log.read_text().splitlines()) == 4
+
+
+def test_without_a_compiler(machine):
+    """mmcv comes as a wheel of Python alone, with a stand-in for what was not compiled."""
+    machine.python()
+    tools, site = machine.root / ".venv" / "bin", machine.root / "site"
+    tools.mkdir(parents=True)
+    (site / "mmcv").mkdir(parents=True)
+    machine.program("python", f"echo {site}", tools)
+    log = machine.root / "calls"
+    machine.program("uv", f'echo "$@" >>{log}', tools)
+    first = machine.run("--no-compiler")
+    assert first.returncode == 0, first.stderr
+    assert "nothing is compiled" in first.stdout
+    lock = machine.root / ".venv/lock-no-compiler.txt"
+    assert log.read_text().splitlines()[0].endswith(".venv/lock-no-compiler.txt")
+    pins = (machine.root / "requirements/lock.txt").read_text().splitlines()
+    changed = [(a, b) for a, b in zip(pins, lock.read_text().splitlines(), strict=True) if a != b]
+    assert changed == [("mmcv==2.1.0", "mmcv-lite==2.1.0")]
+    stand_in = site / "mmcv" / "_ext.py"
+    names: dict = {"__name__": "mmcv._ext"}
+    exec(stand_in.read_text(), names)
+    with pytest.raises(RuntimeError, match="operator nms is not compiled here"):
+        names["__getattr__"]("nms")(1)
+    with pytest.raises(AttributeError):
+        names["__getattr__"]("__path__")
+    # A later `make test` neither asks for a compiler nor sets up anew.
+    again = machine.run()
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 
 
 def test_failed_sync_is_repeated(machine, with_headers):

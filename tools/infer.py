@@ -1,6 +1,9 @@
 r"""Predicts the voxels around your own camera: images, folders or videos.
 
+CONFIG may be left out for a checkpoint that was trained with a config of this project.
+
 Examples:
+  python tools/infer.py pretrain/mini_htcl.pth --left l.png --right r.png --calib camera.yml
   python tools/infer.py CONFIG CKPT --left l.png --right r.png --calib calib.txt
   python tools/infer.py CONFIG CKPT --left image_2/ --right image_3/ --calib calib.txt \
       --poses poses.txt --formats npz label ply png --out outputs/mine
@@ -31,7 +34,9 @@ FORMATS = ("npz", "label", "ply", "png")
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = tool_parser(__doc__)
-    parser.add_argument("config", help="config file")
+    parser.add_argument(
+        "config", nargs="?", help="config file (default: the shipped one that the checkpoint names)"
+    )
     parser.add_argument("checkpoint", help="checkpoint, ours or a released one")
     source = "image, folder of images, several images, or video"
     parser.add_argument(

@@ -14,9 +14,15 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from htcl.command_line import add_cfg_options, run_tool, tool_parser
 from htcl.files import atomic_write
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from htcl.datasets.rig_range import Ranges
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -48,14 +54,14 @@ def publish(args: argparse.Namespace, argv: list[str]) -> None:
     publishing.check_not_trained_on(cfg)
     with tempfile.TemporaryDirectory() as folder:
         small = Path(folder) / args.target.name
-        meta = publishing.publish(args.source, small)
+        meta = publishing.publish(args.source, small, lambda: training_rigs(cfg))
         runner = build_runner(cfg, work_dir=args.source.parent / "published", checkpoint=small)
         with config_errors(cfg):
             # The property builds the data set, which looks for its files.
             _ = runner.test_loop
         metrics = runner.test()
         command = args.command or shlex.join(["python", "tools/publish_checkpoint.py", *argv])
-        facts = publishing.card(cfg, meta, metrics, small.stat().st_size, command)
+        facts = publishing.card(cfg, meta, metrics, small, command)
         intro = f"{args.intro}\n\n" if args.intro else ""
         card = args.target.with_suffix(".md")
         # Both or neither: a file without a card says nothing about itself.
@@ -64,6 +70,24 @@ def publish(args: argparse.Namespace, argv: list[str]) -> None:
             with small.open("rb") as file:
                 shutil.copyfileobj(file, weights)
     print(f"{args.target}, {card}")
+
+
+def training_rigs(cfg: Config) -> Ranges:
+    """The ranges of the training's cameras, from at most 200 samples of its data."""
+    from mmengine.registry import DATASETS, init_default_scope
+
+    import htcl.plugin  # noqa: F401  Registers the data sets.
+    from htcl.datasets.rig_range import joined, rig_of, road_height
+
+    init_default_scope(cfg.get("default_scope", "mmengine"))
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    ranges: Ranges = {}
+    for index in range(0, len(dataset), max(len(dataset) // 200, 1)):
+        sample = dataset[index]
+        labels = sample["data_samples"].gt_voxels.semantics
+        road = road_height(labels, dataset.specification)
+        ranges = joined(ranges, rig_of(sample["inputs"], road))
+    return ranges
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -18,6 +18,8 @@ default_hooks = dict(
     sampler_seed=dict(type="DistSamplerSeedHook"),
     # Dropout repeats itself when a run is resumed.
     step_seed=dict(type="StepSeedHook"),
+    # Checkpoints say which cameras they were trained with, by which config and code.
+    training_facts=dict(type="TrainingFactsHook"),
     # What to do where a loss or a gradient is NaN or infinite: "stop", or "skip" the step.
     finite_step=dict(type="FiniteStepHook", on_failure="stop"),
     scores_file=dict(type="ScoresFileHook"),

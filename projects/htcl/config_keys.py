@@ -106,7 +106,7 @@ def _readable_keys(part: Any, path: str) -> set[str] | None:
     """Keys of a dict that something reads, whether they are there or not; None for any."""
     known = set(part.keys())
     if "type" in part:
-        found = list(_constructors(part["type"], path))
+        found = list(constructors(part["type"], path))
         for registry, constructor in found:
             known |= arguments(constructor) | _TAKEN_OUT.get(registry, set())
         # Unknown classes are reported where they are built.
@@ -120,7 +120,7 @@ def _readable_keys(part: Any, path: str) -> set[str] | None:
     return known
 
 
-def _constructors(name: Any, path: str) -> Iterable[tuple[str, Callable[..., Any]]]:
+def constructors(name: Any, path: str) -> Iterable[tuple[str, Callable[..., Any]]]:
     """Registry's name and class of everything that is registered under a name."""
     if not isinstance(name, str):
         yield "", name

@@ -1,11 +1,13 @@
-"""Files that come with the package: configs and the mini checkpoint."""
+"""Files that come with the package: configs and the mini checkpoint; and the state of its code."""
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 # In an installed package they lie in its folder, in a checkout at its top.
 _PLACES = (Path(__file__).resolve().parent, Path(__file__).resolve().parents[2])
+_CONFIGS = "projects/configs/occupancy"
 # Config and checkpoint that are ready for use, by a short name.
 MODELS = {"mini": ("projects/configs/occupancy/mini/htcl_plus.py", "pretrain/mini_htcl.pth")}
 
@@ -19,3 +21,51 @@ def find_file(path: str | Path) -> Path:
     if path.is_file() or path.is_absolute():
         return path
     return next((place / path for place in _PLACES if (place / path).is_file()), path)
+
+
+def shipped_name(path: str | Path | None) -> str | None:
+    """The path below the package of a config that comes with it; None for any other file."""
+    if path is None:
+        return None
+    for place in _PLACES:
+        name = Path(path).resolve()
+        if name.is_relative_to(place / _CONFIGS) and name.is_file():
+            return name.relative_to(place).as_posix()
+    return None
+
+
+def shipped_config(name: object) -> Path | None:
+    """The config that comes with the package under this name; None if there is none.
+
+    For names that a stranger wrote: nothing outside of the package is ever found, whatever the
+    name and the current folder.
+    """
+    if not isinstance(name, str):
+        return None
+    for place in _PLACES:
+        known = {
+            path.relative_to(place).as_posix(): path for path in place.glob(f"{_CONFIGS}/**/*.py")
+        }
+        if name in known:
+            return known[name]
+    return None
+
+
+def git_state() -> str | None:
+    """The commit of the checkout, with ``+changes`` if files differ from it; None if unknown."""
+    root = str(_PLACES[-1])
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", root, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+        return done.stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        # A package inside someone else's repository is none of its code.
+        if Path(git("rev-parse", "--show-toplevel")) != _PLACES[-1]:
+            return None
+        changed = git("status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{commit}+changes" if changed else commit

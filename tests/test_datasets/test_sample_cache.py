@@ -120,3 +120,23 @@ def test_augmentations_come_after_it(kitti_tree: Path, tmp_path: Path):
     dataset[0]
     plain = build(kitti_tree, None)[0]["data_samples"].gt_voxels.semantics
     assert torch.equal(dataset[0]["data_samples"].gt_voxels.semantics, plain.flip(1))
+
+
+def test_loading_keeps_nothing(kitti_tree):
+    """The memory of a process that loads all samples again and again is flat."""
+    dataset = build(kitti_tree, None)
+
+    def resident_mb() -> float:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def load(passes: int) -> None:
+        for _ in range(passes):
+            for index in range(len(dataset)):
+                dataset[index]
+
+    load(5)
+    before = resident_mb()
+    load(20)
+    # Labels and images of one sample alone are 2.1 MB: keeping 60 would be over 100.
+    assert resident_mb() - before < 30

@@ -43,6 +43,19 @@ def test_table_marks_absent_classes():
     assert "37.50" in table
 
 
+def test_table_says_what_it_is_of():
+    scores = scores_by_region({"full": CONFUSION}, TOY)
+    last = format_table(scores, TOY, CONFUSION.sum(axis=0)).splitlines()[-1]
+    assert last == (
+        "18 voxels are scored, none of value 255; mIoU: mean of 2 classes without empty, where one "
+        "without a true voxel counts as 0"
+    )
+    masked = replace(TOY, scored_mask="mask_camera", absent_classes="left_out")
+    last = format_table(scores, masked, CONFUSION.sum(axis=0)).splitlines()[-1]
+    assert "255 or outside mask_camera; mIoU" in last
+    assert last.endswith("where one without a true voxel is left out")
+
+
 def test_table_omits_columns_but_not_scores():
     scores = scores_by_region({"full": CONFUSION, "51.2m": CONFUSION, "in_view": CONFUSION}, TOY)
     heading = format_table(scores, TOY, CONFUSION.sum(axis=0), omit=["51.2m"]).splitlines()[1]

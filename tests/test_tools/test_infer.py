@@ -59,6 +59,30 @@ def test_one_pair(tool, weights, clip, capsys):
     assert "1 frames in outputs/infer/me_" in printed and "visualization.py" in printed
 
 
+def test_checkpoint_alone(tool, weights, clip, repo_root, tmp_path, capsys):
+    """The config is the shipped one that it names; cameras of another kind are named."""
+    _, checkpoint, *device = weights("htcl_egopose")
+    state = torch.load(checkpoint, weights_only=True)
+    name = "projects/configs/occupancy/mini/htcl_egopose.py"
+    rigs = {"focal_length": [50.0, 60.0], "baseline": [0.01, 0.02]}
+    torch.save({**state, "meta": {"config": name, "rigs": rigs}}, checkpoint)
+    options = [*device, "--formats", "npz", "--name", "alone"]
+    assert tool.main(line([checkpoint], clip, options)) == 0
+    printed = capsys.readouterr()
+    assert (latest_folder() / "alone/000000.npz").is_file()
+    (said,) = [x for x in (printed.out + printed.err).splitlines() if "these cameras leave" in x]
+    assert "stereo baseline 0.54 m (trained with 0.01 to 0.02)" in said
+
+    # What a stranger's checkpoint carries is not run, and a file of that name is not looked for.
+    foreign = tmp_path / "foreign.py"
+    foreign.write_text("raise SystemExit('foreign code')")
+    for meta in ({"config": str(foreign)}, {"cfg": "raise SystemExit('foreign code')"}):
+        torch.save({**state, "meta": meta}, checkpoint)
+        assert tool.main(line([checkpoint], clip, options)) == 1
+        error = capsys.readouterr().err
+        assert "give the config that it was trained with" in error and error.count("\n") == 1
+
+
 def test_mono_ignores_the_right_image(tool, weights, clip, capsys):
     assert tool.main(line(weights("htcl_mono"), clip, ["--out", "o", "--formats", "label"])) == 0
     assert "--right is not used" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -38,6 +39,44 @@ def test_card_has_the_scores_of_the_published_file(published, run_tool, training
     assert "| training | 4 steps of" in text
     assert f"| completion IoU | {metrics['IoU']:.2f} |" in text
     assert f"| IoU car | {metrics['IoU_car']:.2f} |" in text
+
+
+def test_facts_of_the_training_go_along(published, trained):
+    before = torch.load(trained / "iter_4.pth", weights_only=False)["meta"]
+    after = torch.load(published, weights_only=True)["meta"]
+    assert after["rigs"] == before["rigs"] and set(after["rigs"]) >= {"focal_length", "baseline"}
+    assert after["git"] == before["git"]
+    # A config of one's own has no name that anyone else could use.
+    assert "config" not in after
+    text = published.with_suffix(".md").read_text()
+    assert f"| SHA-256 | `{hashlib.sha256(published.read_bytes()).hexdigest()}` |" in text
+    low, high = after["rigs"]["baseline"]
+    assert f"| stereo baseline | {low:.4g} to {high:.4g} m |" in text
+
+
+def test_a_checkpoint_that_knows_no_cameras_has_them_measured(
+    load_tool, training_config, trained, tmp_path
+):
+    from htcl.checkpoint.publishing import publish
+    from htcl.config import load_config
+
+    tool = load_tool("publish_checkpoint.py")
+    state = torch.load(trained / "iter_4.pth", weights_only=False)
+    old = tmp_path / "old.pth"
+    torch.save({"state_dict": state["state_dict"]}, old)
+    cfg = load_config(training_config)
+    meta = publish(old, tmp_path / "new.pth", lambda: tool.training_rigs(cfg))
+    assert meta["rigs"] == state["meta"]["rigs"]
+
+
+def test_the_shipped_checkpoint_is_the_one_of_its_card(repo_root):
+    path = repo_root / "pretrain/mini_htcl.pth"
+    card = path.with_suffix(".md").read_text()
+    assert path.stat().st_size < 10e6
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in card
+    meta = torch.load(path, weights_only=True)["meta"]
+    assert f"| config | `{meta['config']}` |" in card
+    assert set(meta["rigs"]) == {"focal_length", "baseline", "camera_height", "frame_spacing"}
 
 
 def test_an_existing_file_is_kept(published, run_tool, training_config, trained, capsys):

@@ -180,6 +180,21 @@ def test_page_works_in_a_browser(page, browser):
     assert not foreign_requests(browser, page)
 
 
+@pytest.mark.parametrize("size", [(1400, 900), (1000, 720)])
+def test_side_by_side_is_whole_and_beside_the_panel(page, browser, size):
+    browser.set_window_size(*size)
+    browser.get(page.as_uri())
+    wait(browser)
+    click(browser, "mode-both")
+    both = canvas(browser)
+    drawn = np.abs(both - both[5, -5]).sum(axis=2) > 60
+    assert drawn.mean() > 0.05
+    columns = np.flatnonzero(drawn.any(axis=0))
+    assert columns[0] > 4 and columns[-1] < drawn.shape[1] - 5
+    panel = browser.find_element("id", "panel").rect
+    assert panel["x"] + panel["width"] < 276
+
+
 @pytest.mark.parametrize("name", ["</script><script>alert(1)", "<!--<script>", "<b onload='x'>"])
 def test_names_stay_text(make_result, tmp_path, name):
     """No '<' of a name, of a sequence or a class, is in the page as such."""

@@ -24,13 +24,13 @@ from htcl.datasets.plausibility import (
     check_pair,
     check_projection,
 )
+from htcl.datasets.rig_range import LIDAR_HEIGHT
 from htcl.errors import InvalidValueError, UserError
 from htcl.files import read_text
 from htcl.geometry import ImageTransform
 
 # The networks learn a voxel frame that lies as KITTI's lidar does: 1.73 m above the road, 0.27 m
 # behind the cameras (A. Geiger et al., "Vision meets Robotics: The KITTI Dataset", IJRR 2013).
-LIDAR_HEIGHT = 1.73
 CAMERA_FORWARD = 0.27
 
 # Required and optional keys.

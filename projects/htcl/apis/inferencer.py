@@ -20,6 +20,7 @@ from tqdm import tqdm
 from htcl.apis.camera_file import CameraCalibration
 from htcl.apis.clip_reader import ClipReader
 from htcl.apis.output_files import check_formats, write_outputs
+from htcl.apis.rig_guard import RigGuard, config_of, meta_of, trained_rigs
 from htcl.apis.stream import InferenceStream
 from htcl.config import load_config
 from htcl.datasets.history_spacing import HistorySpacing
@@ -53,6 +54,7 @@ class HTCLInferencer(BaseInferencer):
 
     Args:
         model: A config, the path of one, or ``'mini'``: the network that comes with the package.
+            None takes the shipped config that the checkpoint names.
         weights: Checkpoint, ours or a released one; None keeps random weights, but for ``'mini'``.
         device: Such as 'cpu' or 'cuda:0'; None takes a GPU if there is one.
         scope: Scope of the registries.
@@ -65,8 +67,8 @@ class HTCLInferencer(BaseInferencer):
 
     Raises:
         MissingFileError: If config or checkpoint do not exist.
-        InvalidValueError: If the checkpoint does not fit, the config has no test_dataloader, or the
-            network needs external depth.
+        InvalidValueError: If the checkpoint does not fit, the config has no test_dataloader, the
+            network needs external depth, or neither config nor checkpoint say which network it is.
     """
 
     preprocess_kwargs: ClassVar[set] = {*_SPACING_KEYS, "static", "every", "max_frames"}
@@ -75,7 +77,7 @@ class HTCLInferencer(BaseInferencer):
 
     def __init__(
         self,
-        model: Config | str | Path,
+        model: Config | str | Path | None = None,
         weights: str | Path | None = None,
         device: str | None = None,
         scope: str = "mmengine",
@@ -87,13 +89,20 @@ class HTCLInferencer(BaseInferencer):
         if isinstance(model, str) and model in MODELS:
             model, shipped = (find_file(path) for path in MODELS[model])
             weights = shipped if weights is None else weights
+        if model is None:
+            if weights is None:
+                raise InvalidValueError("give a config, a checkpoint, or both")
+            model = config_of(weights)
         if isinstance(model, str | Path):
-            model = load_config(model, cfg_options)
+            cfg = load_config(model, cfg_options)
         elif cfg_options:
-            model = model.copy()
-            model.merge_from_dict(cfg_options)
-        super().__init__(model, None if weights is None else str(weights), device, scope)
+            cfg = model.copy()
+            cfg.merge_from_dict(cfg_options)
+        else:
+            cfg = model
+        super().__init__(cfg, None if weights is None else str(weights), device, scope)
         self.show_progress = show_progress
+        self.rig_guard = RigGuard(trained_rigs(meta_of(weights)))
 
     def _init_model(self, cfg: Config, weights: str | None, device: str = "cpu") -> torch.nn.Module:
         self.predictor = load_predictor(cfg, weights, device, self.precision)
@@ -185,6 +194,8 @@ class HTCLInferencer(BaseInferencer):
             **kwargs: None.
         """
         packed = [self.pipeline(sample) for sample in inputs]
+        for sample in packed:
+            self.rig_guard.look(sample["inputs"])
         predicted = self.predictor.predict(self.collate_fn(packed), memory)
         return [
             Prediction(build_frame_result(sample["inputs"], output), output)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ from torch import Tensor
 
 from htcl.checkpoint.loading import load_checkpoint_file
 from htcl.checkpoint.released import unwrap_state_dict
+from htcl.datasets.rig_range import NUMBERS, Ranges
 from htcl.datasets.specification import build_specification
 from htcl.errors import InvalidValueError
 from htcl.files import atomic_write
 
+# What a published file says of its training.
+_KEPT = ("iter", "seed", "config", "git", "rigs")
 # Rows of the card: key of SSCMetric, words.
 _SCORES = {
     "IoU": "completion IoU",
@@ -43,11 +47,19 @@ def halve(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return small
 
 
-def publish(source: str | Path, target: str | Path) -> dict[str, Any]:
+def publish(
+    source: str | Path, target: str | Path, rigs: Callable[[], Ranges] | None = None
+) -> dict[str, Any]:
     """Writes the weights of a training checkpoint in float16, without optimiser and schedule.
 
+    Args:
+        source: The training checkpoint.
+        target: The small file.
+        rigs: Measures the ranges of the training's cameras, for a checkpoint that does not know.
+
     Returns:
-        What the checkpoint knows of its training: ``iter`` and ``seed``, where it says so.
+        What the checkpoint knows of its training and the file keeps: ``iter``, ``seed``,
+        ``config``, ``git`` and ``rigs``, where it says so.
 
     Raises:
         MissingFileError: If the source does not exist.
@@ -55,7 +67,9 @@ def publish(source: str | Path, target: str | Path) -> dict[str, Any]:
     """
     checkpoint = load_checkpoint_file(source)
     meta = checkpoint.get("meta") or {}
-    known = {key: meta[key] for key in ("iter", "seed") if key in meta}
+    known = {key: meta[key] for key in _KEPT if meta.get(key) is not None}
+    if "rigs" not in known and rigs is not None:
+        known["rigs"] = rigs()
     state = halve(unwrap_state_dict(checkpoint))
     with atomic_write(target) as file:
         torch.save({"state_dict": state, "meta": known}, file)
@@ -80,7 +94,7 @@ def check_not_trained_on(cfg: Config) -> None:
 
 
 def card(
-    cfg: Config, meta: Mapping[str, Any], metrics: Mapping[str, float], size: int, command: str
+    cfg: Config, meta: Mapping[str, Any], metrics: Mapping[str, float], file: Path, command: str
 ) -> str:
     """Markdown card of a published checkpoint.
 
@@ -88,7 +102,7 @@ def card(
         cfg: The config it was trained and scored with.
         meta: From :func:`publish`.
         metrics: Scores of the published file itself, in per cent, by the names of ``SSCMetric``.
-        size: Bytes of the file.
+        file: The published file.
         command: What trains and publishes it.
     """
     train, test = cfg.train_dataloader, cfg.test_dataloader
@@ -101,8 +115,12 @@ def card(
         "training data": f"{train.dataset.data_root}, sequences "
         f"{', '.join(sequences_of(train.dataset))}",
         "scored on": f"sequences {', '.join(sequences_of(test.dataset))}, not trained on",
-        "file": f"weights in float16, {size / 1e6:.2f} MB",
+        "file": f"weights in float16, {file.stat().st_size / 1e6:.2f} MB",
+        "SHA-256": f"`{hashlib.sha256(file.read_bytes()).hexdigest()}`",
     }
+    for name, (low, high) in meta.get("rigs", {}).items():
+        words, unit = NUMBERS[name]
+        facts[words] = f"{low:.4g} to {high:.4g} {unit}"
     lines = ["| | |", "| --- | --- |"]
     lines += [f"| {title} | {fact} |" for title, fact in facts.items()]
     lines += ["", "| score | % |", "| --- | --- |"]

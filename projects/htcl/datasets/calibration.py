@@ -87,7 +87,9 @@ class KittiCalibration:
             raise InvalidValueError(
                 f"{path}: calibration lacks {', '.join(missing)}; "
                 f"found {', '.join(lines) or 'no key'}. "
-                "Use calib.txt of the KITTI odometry calibration download (it holds P0-P3 and Tr)."
+                "Use calib.txt of the KITTI odometry calibration download "
+                "(data_odometry_calib.zip, 1 MB): it holds P0-P3 and Tr. Files with P0-P3 alone "
+                "come with other downloads."
             )
         matrices = {key: to_matrix(lines[key], f"{path}: {key}") for key in _KEYS}
         for key in _KEYS[:4]:

@@ -29,7 +29,7 @@ _CONTENTS = (
 )
 _EXPECTED = (
     "'depth' or 'disparity' (a map), or 'probability' and its planes 'depth' or 'disparity' "
-    "(docs/data.md has an example)"
+    "(docs/external_depth.md has an example)"
 )
 
 

@@ -82,6 +82,9 @@ def format_table(
 ) -> str:
     """A table with one row for each score and class, one column for each region, in per cent.
 
+    The line below it says what the numbers are of: the classes in the mean, the voxels counted and
+    the mask, and how a class without a true voxel counts.
+
     Args:
         scores: Scores by region.
         specification: Names the classes.
@@ -106,7 +109,18 @@ def format_table(
         label = name if true_counts[index] else f"{name} (absent)"
         values = (100 * score.class_iou[index] for score in scores.values())
         table.add_row([label, *("-" if np.isnan(value) else f"{value:.2f}" for value in values)])
-    return table.get_string()
+    return f"{table.get_string()}\n{_definition(specification, int(true_counts.sum()))}"
+
+
+def _definition(specification: DatasetSpecification, voxels: int) -> str:
+    mask = "" if specification.scored_mask is None else f" or outside {specification.scored_mask}"
+    absent = "counts as 0" if specification.absent_classes == "zero" else "is left out"
+    return (
+        f"{voxels:,} voxels are scored, none of value {specification.ignore_index}{mask}; mIoU: "
+        f"mean of {len(specification.counted_classes)} classes without "
+        f"{specification.class_names[specification.empty_class]}, where one without a true voxel "
+        f"{absent}"
+    )
 
 
 def save_confusion_picture(

@@ -34,6 +34,20 @@ function show(place, labels, palette) {
     return K3DInstance.reload(json, { voxels: json.voxels, color_map: json.color_map });
 }
 
+// A camera that shows what HTCL.widths says, whatever the shape of the window: it moves back along its view until the
+// upper near edge of the grid, where the picture is narrowest, fits.
+function fitted(name) {
+    const [eye, target, up] = [0, 3, 6].map((i) => HTCL.cameras[name].slice(i, i + 3));
+    const view = target.map((value, i) => value - eye[i]);
+    const length = Math.hypot(...view);
+    const edge = [HTCL.near[0] - eye[0], 0, HTCL.near[1] - eye[2]];
+    const depth = edge.reduce((sum, value, i) => sum + value * view[i], 0) / length;
+    const place = K3DInstance.getWorld().targetDOMNode;
+    const slope = Math.tan((HTCL.fieldOfView * Math.PI) / 360) * (place.offsetWidth / place.offsetHeight);
+    const back = Math.max(0, HTCL.widths[name] / (2 * slope) - depth) / length;
+    return [...eye.map((value, i) => value - back * view[i]), ...target, ...up];
+}
+
 // Draws the state. The page is marked busy meanwhile, for people (cursor) and for tests.
 async function refresh() {
     document.body.dataset.busy = 'yes';
@@ -50,7 +64,7 @@ async function refresh() {
     const camera = mode === 'both' ? 'both' : 'one';
     if (camera !== state.camera) {
         state.camera = camera;
-        K3DInstance.setCamera(HTCL.cameras[camera]);
+        K3DInstance.setCamera(fitted(camera));
     }
     await K3DInstance.render(true);
     drawPanel(mode, hasTruth);
@@ -100,7 +114,7 @@ function drawPanel(mode, hasTruth) {
         panel.append(element('small', { textContent: 'left: prediction (counted below), right: ground truth' }));
     }
     const reset = element('button', { textContent: 'reset view', id: 'reset' });
-    reset.onclick = () => K3DInstance.setCamera(HTCL.cameras[state.camera]);
+    reset.onclick = () => K3DInstance.setCamera(fitted(state.camera));
     panel.append(element('label', {}, seen, 'only what is in view'));
 
     const entries = mode === 'errors' ? HTCL.errors : HTCL.classes;
@@ -123,7 +137,9 @@ function drawPanel(mode, hasTruth) {
     });
 }
 
+// The scene has the window beside the panel for itself: nothing hides behind it.
 document.head.append(element('style', { textContent: `
+    #canvasTarget { left: 276px; width: calc(100% - 276px) !important; }
     #panel { position: absolute; z-index: 10; top: 10px; left: 10px; width: 232px; max-height: calc(100% - 44px); overflow-y: auto; padding: 10px 12px;
         background: rgba(255, 255, 255, 0.92); border: 1px solid #c8ccd4; border-radius: 8px; color: #222228;
         font: 13px/1.35 "DejaVu Sans", "Segoe UI", Helvetica, Arial, sans-serif; user-select: none; }
@@ -140,4 +156,6 @@ document.head.append(element('style', { textContent: `
     #panel button:disabled { opacity: 0.4; cursor: default; }` }));
 const panel = element('div', { id: 'panel' });
 document.body.append(panel);
+window.dispatchEvent(new Event('resize'));
+K3DInstance.setCamera(fitted('one'));
 refresh();

@@ -62,6 +62,10 @@ def write_html(results: Iterable[FrameResult], path: str | Path) -> Path:
         "classes": classes,
         "errors": _entries(ERROR_NAMES[1:], ERROR_PALETTE[1:]),
         "cameras": {"one": _camera(grid, 0.0), "both": _camera(grid, _beside(grid))},
+        "widths": {"one": _width(grid, 0.0), "both": _width(grid, _beside(grid))},
+        # Front and height of the upper near edge, which is the nearest to the eye.
+        "near": [grid.origin[0], grid.upper[2]],
+        "fieldOfView": plot.camera_fov,
         "ignore": _NOT_SCORED,
         "frames": frames,
     }
@@ -154,6 +158,11 @@ def _beside(grid: VoxelGrid) -> float:
     grid = grid.along_car()
     extent = np.subtract(grid.upper, grid.origin)
     return float(extent[1] + 0.08 * max(extent[0], extent[1]))
+
+
+def _width(grid: VoxelGrid, beside: float) -> float:
+    """Metres from left to right of one grid, or of two, with a little room."""
+    return 1.04 * (grid.upper[1] - grid.origin[1] + beside)
 
 
 def _camera(grid: VoxelGrid, beside: float) -> list[float]:

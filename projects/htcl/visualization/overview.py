@@ -13,6 +13,7 @@ from htcl.visualization.frame_scores import frame_scores, view_scores
 from htcl.visualization.map_colours import colour_bar, colour_map, limits_of, overlay
 from htcl.visualization.page import GAP, MARGIN, NOTES, Page, draw_legend, resize, tile, tile_size
 from htcl.visualization.result_file import FrameResult
+from htcl.visualization.supported_depth import supported_depth
 from htcl.visualization.views import chase_view, top_aspect, top_view
 
 # Widest camera column and chase view, in heights of a row.
@@ -31,7 +32,7 @@ def render_overview(
     Args:
         result: The frame; a row of ground truth appears if it has one.
         error: Add a row that shows missed, invented and wrongly labelled voxels.
-        depth: Add a row with the depth of the best plane.
+        depth: Add a row with the depth of the best plane, where the prediction has a surface.
         affinity: Add a row with the temporal affinity.
         row_height: Height of a row of pictures in pixels; the page scales with it.
 
@@ -66,8 +67,14 @@ def render_overview(
         legend = draw_legend(names, ERROR_PALETTE[1:], (34, columns[0]), len(names))
         page.add_row([("", legend)], [columns[0]], 34)
     if depth and result.depth_plane is not None:
-        values = np.where(result.depth_plane > 0, result.depth_plane, np.nan)
-        maps = ("Depth of the best plane", values, "turbo_r", "m")
+        values = supported_depth(result)
+        # Near is bright, far is dark, so that it reads in grey as well.
+        maps = (
+            "Depth of the best plane (grey: no voxel is predicted there)",
+            values,
+            "magma_r",
+            "m",
+        )
         _add_maps(page, *maps, result, columns, row_height)
     if affinity and result.temporal_affinity is not None:
         maps = ("Temporal affinity", result.temporal_affinity, "viridis", "")

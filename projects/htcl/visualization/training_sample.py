@@ -14,7 +14,7 @@ from htcl.visualization.map_colours import colour_bar, colour_map, overlay
 from htcl.visualization.page import GAP, MARGIN, NOTES, Page, draw_legend, resize, tile, tile_size
 from htcl.visualization.views import top_view
 
-DEPTH_SCHEME = "turbo_r"
+DEPTH_SCHEME = "magma_r"
 UNSCORED = (200, 200, 200)
 
 

@@ -1,4 +1,4 @@
-"""mmengine hooks: checkpoints, losses, progress, predictions, pictures, scores, seeds, time."""
+"""mmengine hooks: checkpoints and what they say, losses, bar, predictions, pictures, scores, seeds."""
 
 from htcl.engine.hooks.checkpoint import SafeCheckpointHook
 from htcl.engine.hooks.finite_step import FiniteStepHook
@@ -10,6 +10,7 @@ from htcl.engine.hooks.scores_file import ScoresFileHook
 from htcl.engine.hooks.step_seed import StepSeedHook
 from htcl.engine.hooks.time_budget import TimeBudgetHook
 from htcl.engine.hooks.train_iou import TrainIoUHook
+from htcl.engine.hooks.training_facts import TrainingFactsHook
 
 __all__ = [
     "FiniteStepHook",
@@ -22,4 +23,5 @@ __all__ = [
     "StepSeedHook",
     "TimeBudgetHook",
     "TrainIoUHook",
+    "TrainingFactsHook",
 ]
