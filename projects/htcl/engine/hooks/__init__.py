@@ -1,4 +1,4 @@
-"""mmengine hooks: checkpoints and what they say, losses, bar, predictions, pictures, scores, seeds."""
+"""mmengine hooks: checkpoints and what they say, losses, pictures, scores, seeds, time."""
 
 from htcl.engine.hooks.checkpoint import SafeCheckpointHook
 from htcl.engine.hooks.finite_step import FiniteStepHook
