@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 from environment import describe_environment
+from page_section import write_section
 from tqdm import tqdm
 
 from htcl.command_line import count, tool_parser
 from htcl.config import load_config
 from htcl.datasets.rig_range import LIDAR_HEIGHT
 from htcl.engine.runner import build_runner
-from htcl.files import atomic_write
 from mini_kitti.sensors.rig import Rig
 from mini_kitti.writer.sequence_writer import SequenceWriter
 from mini_kitti.writer.settings import MiniKittiSettings
@@ -159,11 +159,7 @@ def main(argv: list[str] | None = None) -> None:
     table = "\n".join(lines)
     print(table)
     if args.page:
-        start, rest = args.page.read_text().split("<!-- table -->\n")
-        end = rest.split("<!-- /table -->")[1]
-        text = f"{start}<!-- table -->\n{table}\n<!-- /table -->{end}"
-        with atomic_write(args.page, "w") as file:
-            file.write(text)
+        write_section(args.page, "table", table + "\n")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 # In an installed package they lie in its folder, in a checkout at its top.
@@ -49,23 +48,3 @@ def shipped_config(name: object) -> Path | None:
         if name in known:
             return known[name]
     return None
-
-
-def git_state() -> str | None:
-    """The commit of the checkout, with ``+changes`` if files differ from it; None if unknown."""
-    root = str(_PLACES[-1])
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", root, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
-        return done.stdout.strip()
-
-    try:
-        commit = git("rev-parse", "HEAD")
-        # A package inside someone else's repository is none of its code.
-        if Path(git("rev-parse", "--show-toplevel")) != _PLACES[-1]:
-            return None
-        changed = git("status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return f"{commit}+changes" if changed else commit

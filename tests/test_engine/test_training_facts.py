@@ -15,7 +15,7 @@ from htcl.datasets.calibration import KittiCalibration
 from htcl.datasets.rig_range import joined, outside, road_height
 from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.engine.hooks import TrainingFactsHook
-from htcl.shipped import git_state, shipped_config, shipped_name
+from htcl.shipped import shipped_config, shipped_name
 
 
 @pytest.fixture
@@ -96,11 +96,3 @@ def test_only_shipped_configs_have_a_name(repo_root, tmp_path, monkeypatch):
     assert shipped_config(name) == repo_root / name
     foreign = ("projects/configs/occupancy/../../../setup.py", str(stranger), "setup.py", 7, None)
     assert [shipped_config(entry) for entry in foreign] == [None] * 5
-
-
-def test_git_state(repo_root):
-    state = git_state()
-    if not (repo_root / ".git").exists():
-        assert state is None
-    else:
-        assert len(state.removesuffix("+changes")) == 40

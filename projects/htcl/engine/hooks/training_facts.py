@@ -10,7 +10,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from htcl.datasets.rig_range import Ranges, joined, rig_of, road_height
-from htcl.shipped import git_state, shipped_name
+from htcl.provenance import program_facts
+from htcl.shipped import shipped_name
 
 
 @HOOKS.register_module()
@@ -42,7 +43,7 @@ class TrainingFactsHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Writes the facts."""
-        facts = {"config": shipped_name(runner.cfg.filename), "git": git_state()}
+        facts = {"config": shipped_name(runner.cfg.filename), "git": program_facts()["revision"]}
         checkpoint["meta"].update(facts, rigs=self._rigs)
 
 
