@@ -28,14 +28,13 @@ from environment import describe_environment
 from real_frames import make_ground_truth
 
 from htcl.config import load_config
+from htcl.datasets.rig_range import LIDAR_HEIGHT
 from htcl.datasets.specification import DatasetSpecification, build_specification
 from htcl.engine.runner import build_runner
 from htcl.evaluation.ssc_metric import SSCMetric
 from htcl.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
-# Of the lidar, in whose frame the grid is, above the road (KITTI's set-up), metres.
-LIDAR_HEIGHT = 1.73
 COLUMNS = ("IoU", "mIoU", "12.8m/IoU", "12.8m/mIoU", "25.6m/IoU", "25.6m/mIoU")
 
 
