@@ -9,6 +9,7 @@ Examples:
       --poses poses.txt --formats npz label ply png --out outputs/mine
   python tools/infer.py CONFIG CKPT --left l.mp4 --right r.mp4 --calib camera.yml --static
   python tools/infer.py MONO_CONFIG CKPT --left dashcam.mp4 --calib camera.yml
+  python tools/infer.py SURROUND_CONFIG CKPT --rig rig.yml --poses poses.txt
 
 docs/inference.md describes the calibration file.
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from pathlib import Path
 
 from htcl.command_line import (
     add_cfg_options,
@@ -39,14 +41,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("checkpoint", help="checkpoint, ours or a released one")
     source = "image, folder of images, several images, or video"
-    parser.add_argument(
-        "--left", nargs="+", required=True, metavar="L", help=f"left camera: {source}"
+    images = parser.add_mutually_exclusive_group(required=True)
+    images.add_argument("--left", nargs="+", metavar="L", help=f"left camera: {source}")
+    images.add_argument(
+        "--rig", metavar="R.yml", help="several cameras around the car: a file that names them"
     )
     parser.add_argument(
         "--right", nargs="+", metavar="R", help="right camera: the same; not for mono models"
     )
     parser.add_argument(
-        "--calib", required=True, metavar="C", help="KITTI's calib.txt, or a small YAML file"
+        "--calib", metavar="C", help="KITTI's calib.txt, or a small YAML file; not with --rig"
     )
     motion = parser.add_mutually_exclusive_group()
     motion.add_argument("--poses", metavar="P", help="poses as in KITTI's poses.txt")
@@ -94,7 +98,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", help="such as cpu or cuda:0 (default: a GPU if there is one)")
     add_precision(parser)
     add_cfg_options(parser, "model.temporal=None model.temporal_fusion=None")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if (args.calib is None) != (args.left is None):
+        parser.error("--left needs --calib, and --rig has the calibration in its file")
+    if args.rig and args.right:
+        parser.error("--right belongs to --left, not to --rig")
+    return args
 
 
 def run(args: argparse.Namespace) -> None:
@@ -106,7 +115,8 @@ def run(args: argparse.Namespace) -> None:
     from htcl.visualization.result_folder import mark_latest
 
     left, right = (s[0] if s is not None and len(s) == 1 else s for s in (args.left, args.right))
-    name = plain_name(args.name or FrameSource(left).title, "--name")
+    title = Path(args.rig).resolve().parent.name if args.rig else FrameSource(left).title
+    name = plain_name(args.name or title, "--name")
     out = args.out or f"outputs/infer/{name}_{time.strftime('%Y%m%d_%H%M%S')}"
     inferencer = HTCLInferencer(
         args.config,
@@ -123,7 +133,8 @@ def run(args: argparse.Namespace) -> None:
     spacing = inferencer.clips.spacing.changed(stride, args.history_metres, args.history_max_frames)
     if args.poses is not None and not needs_poses(inferencer.clips.inputs, spacing):
         print("this model takes no poses; --poses is not used")
-    inputs = {"left": left, "right": right, "calib": args.calib, "poses": args.poses, "name": name}
+    inputs = {"poses": args.poses, "name": name}
+    inputs |= {"rig": args.rig} if args.rig else {"left": left, "right": right, "calib": args.calib}
     found = inferencer(
         inputs,
         batch_size=args.batch_size,

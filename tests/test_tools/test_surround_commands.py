@@ -7,8 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from mmengine.registry import DATASETS
 from PIL import Image
 
+from htcl.config import load_config
+from htcl.datasets.image_files import image_size
 from htcl.datasets.occ3d_nuscenes import Occ3DNuScenes
 from htcl.datasets.occ3d_specification import OCC3D
 from htcl.datasets.openoccupancy_specification import OPENOCCUPANCY
@@ -26,6 +30,8 @@ train_cfg = {{"max_iters": 2, "val_begin": 100}}
 default_hooks = {{"logger": {{"interval": 1}}, "checkpoint": {{"interval": 2}}}}
 custom_hooks = [{{"type": "ProgressBarHook"}}]
 """
+# Where the intrinsics have the numbers of a rig file.
+_PLACES = {"fx": (0, 0), "fy": (1, 1), "cx": (0, 2), "cy": (1, 2)}
 BENCHMARKS = {"openoccupancy": OPENOCCUPANCY, "occ3d": OCC3D}
 
 
@@ -106,6 +112,36 @@ def test_pictures_page_and_meshes(name, work, run_tool):
     assert (work / "drawn/viewer.html").is_file()
     assert run_tool(*common, "--mesh", "classes") == 0
     assert list((work / "drawn/scene-0008").rglob("*.ply"))
+
+
+def test_own_cameras(config, work, run_tool, capsys, tmp_path):
+    """The first key frame, given as six image files and a rig, is predicted as from the tables."""
+    dataset = DATASETS.build(load_config(config).test_dataloader.dataset)
+    info = dataset.get_data_info(0)
+    cameras = {}
+    for camera in info["cameras"]:
+        matrix = camera["intrinsics"]
+        cameras[camera["name"]] = {
+            "images": camera["image"],
+            "image_size": list(image_size(camera["image"])),
+            **{key: float(matrix[place]) for key, place in _PLACES.items()},
+            "reference_from_camera": camera["reference_from_camera"][:3].tolist(),
+        }
+    rig = tmp_path / "rig.yml"
+    rig.write_text(yaml.safe_dump({"cameras": cameras}, sort_keys=False))
+    words = ("infer.py", config, work / "iter_2.pth", "--rig", rig, "--name", "mine")
+    assert run_tool(*words, "--out", tmp_path / "out") == 0
+    (path,) = (tmp_path / "out/mine").glob("*.npz")
+    found = FrameResult.load(path)
+    expected = FrameResult.load(work / f"results/{info['sequence']}/{info['frame']}.npz")
+    assert np.array_equal(found.images, expected.images)
+    assert np.array_equal(found.prediction, expected.prediction)
+    with Image.open(path.with_suffix(".png")) as picture:
+        assert picture.width > 300
+    cameras["CAM_BACK"]["images"] = "none.png"
+    rig.write_text(yaml.safe_dump({"cameras": cameras}))
+    assert run_tool(*words, "--out", tmp_path / "out") == 1
+    assert "none.png: no such image" in capsys.readouterr().err
 
 
 def test_samples_can_be_looked_at(config, run_tool, tmp_path):

@@ -92,40 +92,67 @@ def read_calibration(path: str | Path) -> CameraCalibration:
     path = Path(path)
     if path.suffix.lower() not in (".yml", ".yaml"):
         return CameraCalibration(path, KittiCalibration.from_file(path))
+    content = read_yaml(path)
+    check_keys(path, "", content, *_FILE_KEYS)
+    camera = content["camera"]
+    check_keys(path, "camera.", camera, *_CAMERA_KEYS)
+    size = image_size_of(path, content)
+    baseline = _number(path, "baseline", content.get("baseline", 0.0))
+    pose = {key: _number(path, f"camera.{key}", value) for key, value in camera.items()}
+    if "baseline" in content and baseline <= 0:
+        raise InvalidValueError(f"{path}: baseline must be positive metres, found {baseline}")
+    left = pinhole(path, content, "", size)
+    right = left.copy()
+    right[0, 3] = -left[0, 0] * baseline
+    camera_from_lidar = np.linalg.inv(lidar_from_camera(**pose))
+    check_mounting(np.linalg.inv(camera_from_lidar), f"{path}: camera")
+    if "baseline" in content:
+        check_pair(left, right, f"{path}: baseline")
+    kitti = KittiCalibration(left, right, camera_from_lidar)
+    return CameraCalibration(path, kitti, size, "baseline" in content)
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file of plain data.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        InvalidValueError: If it is no YAML.
+    """
     try:
-        content = yaml.safe_load(read_text(path, "calibration"))
+        return yaml.safe_load(read_text(path, "calibration"))
     # Of a damaged file, YAML's constructors raise others than its own type; both name the place.
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
         raise InvalidValueError(f"{path}: not a YAML file: {error}") from None
-    _check_keys(path, "", content, *_FILE_KEYS)
-    camera, size = content["camera"], content["image_size"]
-    _check_keys(path, "camera.", camera, *_CAMERA_KEYS)
+
+
+def image_size_of(path: Path, content: dict[str, Any], prefix: str = "") -> tuple[int, int]:
+    """(height, width) of a block's ``image_size``."""
+    size = content["image_size"]
     if not (isinstance(size, list) and len(size) == 2 and all(type(x) is int for x in size)):
         raise InvalidValueError(
-            f"{path}: image_size must be [height, width] in pixels, found {reprlib.repr(size)}"
+            f"{path}: {prefix}image_size must be [height, width] in pixels, found "
+            f"{reprlib.repr(size)}"
         )
-    fx, fy, cx, cy = (_number(path, key, content[key]) for key in ("fx", "fy", "cx", "cy"))
-    baseline = _number(path, "baseline", content.get("baseline", 0.0))
-    pose = {key: _number(path, f"camera.{key}", value) for key, value in camera.items()}
-    for key, value in (("fx", fx), ("fy", fy), ("image_size", min(size))):
+    if min(size) <= 0:
+        raise InvalidValueError(f"{path}: {prefix}image_size must be positive, found {min(size)}")
+    return size[0], size[1]
+
+
+def pinhole(path: Path, content: dict[str, Any], prefix: str, size: tuple[int, int]) -> np.ndarray:
+    """Intrinsics (4, 4) of a block's ``fx``, ``fy``, ``cx``, ``cy``, checked against its size."""
+    keys = ("fx", "fy", "cx", "cy")
+    fx, fy, cx, cy = (_number(path, f"{prefix}{key}", content[key]) for key in keys)
+    for key, value in (("fx", fx), ("fy", fy)):
         if value <= 0:
-            raise InvalidValueError(f"{path}: {key} must be positive, found {value}")
-    if "baseline" in content and baseline <= 0:
-        raise InvalidValueError(f"{path}: baseline must be positive metres, found {baseline}")
-    left = np.eye(4)
-    left[:2, :3] = [[fx, 0, cx], [0, fy, cy]]
-    right = left.copy()
-    right[0, 3] = -fx * baseline
-    camera_from_lidar = np.linalg.inv(lidar_from_camera(**pose))
-    check_projection(left, f"{path}: fx, fy, cx, cy")
-    check_image_size(left, tuple(size), f"{path}: cx, cy and image_size")
-    check_mounting(np.linalg.inv(camera_from_lidar), f"{path}: camera")
-    if "baseline" in content:
-        check_pair(left, right, f"{path}: baseline")
-    kitti = KittiCalibration(left, right, camera_from_lidar)
-    return CameraCalibration(path, kitti, tuple(size), "baseline" in content)
+            raise InvalidValueError(f"{path}: {prefix}{key} must be positive, found {value}")
+    matrix = np.eye(4)
+    matrix[:2, :3] = [[fx, 0, cx], [0, fy, cy]]
+    check_projection(matrix, f"{path}: {', '.join(prefix + key for key in keys)}")
+    check_image_size(matrix, size, f"{path}: {prefix}cx, {prefix}cy and {prefix}image_size")
+    return matrix
 
 
 def lidar_from_camera(
@@ -151,9 +178,10 @@ def lidar_from_camera(
     return matrix
 
 
-def _check_keys(
-    path: Path, prefix: str, found: Any, required: tuple[str, ...], optional: tuple[str, ...]
+def check_keys(
+    path: Path, prefix: str, found: Any, required: tuple[str, ...], optional: tuple[str, ...] = ()
 ) -> None:
+    """Raises InvalidValueError if a block lacks a required key or has an unknown one."""
     if not isinstance(found, dict):
         raise InvalidValueError(
             f"{path}: {prefix.rstrip('.') or 'the file'} must hold the keys {', '.join(required)}, "

@@ -6,6 +6,7 @@ Shape letters: T frame.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -52,6 +53,10 @@ class ClipBuilder:
         inputs: Names of what it needs, see :mod:`htcl.models.interfaces`.
         spacing: Number and distance of the history frames; distances count the frames given.
         sequence: Name of the sequence.
+        camera: Name of the camera.
+
+    Attributes:
+        distances: Of the history frames of the last sample, in frames given.
 
     Raises:
         InvalidValueError: If a stereo network has no baseline.
@@ -62,6 +67,8 @@ class ClipBuilder:
     inputs: frozenset[str]
     spacing: HistorySpacing
     sequence: str = "clip"
+    camera: str = "left"
+    distances: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         """Checks that the clips can be made."""
@@ -75,7 +82,11 @@ class ClipBuilder:
         self._past: deque[_Moment] = deque(maxlen=self.spacing.reach + 1)
 
     def push(
-        self, left: Frame, right: Frame | None = None, pose: np.ndarray | None = None
+        self,
+        left: Frame,
+        right: Frame | None = None,
+        pose: np.ndarray | None = None,
+        distances: Sequence[int] | None = None,
     ) -> dict[str, Any]:
         """Makes a sample of the next frame; one that is refused does not become history.
 
@@ -83,6 +94,7 @@ class ClipBuilder:
             left: Left frame.
             right: Right frame, if the clips need it.
             pose: (4, 4) ``world_from_camera`` of camera 0, if the clips need poses.
+            distances: Of the history frames, if another camera has chosen them.
 
         Raises:
             InvalidValueError: If right image or pose is missing, or the images do not fit one
@@ -95,13 +107,14 @@ class ClipBuilder:
         past.append(_Moment(left, kept, np.eye(4) if pose is None else pose))
         current = len(past) - 1
         poses = [moment.pose for moment in past]
-        indices = [current - distance for distance in self.spacing.distances(current, poses)]
+        self.distances = self.spacing.distances(current, poses) if distances is None else distances
+        indices = [current - distance for distance in self.distances]
         history = [past[i] for i in indices]
         rights = [moment.right for moment in history if moment.right is not None]
         used = [*(moment.left for moment in history), *rights, left]
         kitti = self.calibration.for_image(left.image.shape[:2])
         camera = CameraInfo(
-            name="left",
+            name=self.camera,
             image=left.place,
             right=None,
             history=[moment.left.place for moment in history],

@@ -12,6 +12,8 @@ import numpy as np
 from htcl.apis.camera_file import CameraCalibration, read_calibration
 from htcl.apis.clip_builder import ClipBuilder, needs_poses, needs_right
 from htcl.apis.frame_source import FrameSource, check_pair, frame_numbers, frame_step
+from htcl.apis.rig_builder import RigBuilder, no_stereo_rig
+from htcl.apis.rig_file import RigCamera, read_rig
 from htcl.datasets.calibration import read_poses
 from htcl.datasets.history_spacing import HistorySpacing
 from htcl.datasets.specification import DatasetSpecification
@@ -55,6 +57,18 @@ class ClipReader:
 
         The other arguments are those of ``HTCLInferencer.preprocess``.
         """
+        read = self._rig_samples if item.get("rig") else self._pair_samples
+        last = None if max_frames is None else (max_frames - 1) * every
+        for index, sample in enumerate(read(item, spacing, static)):
+            if index % every == 0:
+                yield sample
+            if index == last:
+                return
+
+    def _pair_samples(
+        self, item: Mapping[str, Any], spacing: HistorySpacing, static: bool
+    ) -> Iterator[dict[str, Any]]:
+        """All samples of a camera or a pair."""
         left = FrameSource(item["left"])
         right = self._right_source(left, item.get("right"))
         spacing = _in_frames_given(left, spacing)
@@ -62,21 +76,37 @@ class ClipReader:
         name = plain_name(str(item.get("name") or left.title), "the sequence's name (--name)")
         builder = self.builder(item["calib"], spacing, name)
         rights = None if right is None else iter(right)
-        last = None if max_frames is None else (max_frames - 1) * every
         index = -1
         for index, frame in enumerate(left):
             partner = None if rights is None else next(rights, None)
             if rights is not None and partner is None:
                 raise _unequal(item, "right", index)
-            sample = builder.push(frame, partner, poses(index))
-            if index % every == 0:
-                yield sample
-            if index == last:
-                return
+            yield builder.push(frame, partner, poses(index))
         if index < 0:
             raise InvalidValueError(f"{item['left']}: no frame could be read")
         if rights is not None and next(rights, None) is not None:
             raise _unequal(item, "left", index + 1)
+
+    def _rig_samples(
+        self, item: Mapping[str, Any], spacing: HistorySpacing, static: bool
+    ) -> Iterator[dict[str, Any]]:
+        """All samples of several cameras."""
+        if self.stereo:
+            raise no_stereo_rig(item["rig"])
+        cameras = read_rig(item["rig"])
+        sources = [FrameSource(camera.images) for camera in cameras]
+        first = sources[0]
+        for camera, source in zip(cameras, sources, strict=True):
+            known = first.names is not None and source.names is not None
+            if known and len(first.names or ()) != len(source.names or ()):
+                raise _unequal_cameras(cameras[0], camera, len(first.names or ()), source)
+        spacing = _in_frames_given(first, spacing)
+        poses = self._poses(first, item.get("poses"), static, needs_poses(self.inputs, spacing))
+        name = str(item.get("name") or Path(item["rig"]).resolve().parent.name)
+        name = plain_name(name, "the sequence's name (--name)")
+        builder = RigBuilder(cameras, self.specification, self.inputs, spacing, name)
+        for index, frames in enumerate(zip(*sources, strict=False)):
+            yield builder.push(frames, poses(index))
 
     def _right_source(self, left: FrameSource, source: Any) -> FrameSource | None:
         if not self.stereo:
@@ -142,6 +172,15 @@ def _in_frames_given(left: FrameSource, spacing: HistorySpacing) -> HistorySpaci
             f"them, or --history-stride {step}"
         )
     return replace(spacing, history_stride=[distance // step for distance in spacing.frames])
+
+
+def _unequal_cameras(
+    first: RigCamera, other: RigCamera, count: int, source: FrameSource
+) -> InvalidValueError:
+    return InvalidValueError(
+        f"{first.images} has {count} images of {first.name}, but {other.images} has "
+        f"{len(source.names or ())} of {other.name}: every camera needs one at each time"
+    )
 
 
 def _unequal(item: Mapping[str, Any], shorter: str, count: int) -> InvalidValueError:

@@ -24,13 +24,16 @@ from htcl.apis.rig_guard import RigGuard, config_of, meta_of, trained_rigs
 from htcl.apis.stream import InferenceStream
 from htcl.config import load_config
 from htcl.datasets.history_spacing import HistorySpacing
+from htcl.datasets.rig_range import LIDAR_HEIGHT
+from htcl.datasets.semantickitti_specification import SEMANTICKITTI
 from htcl.engine.runner import load_predictor
 from htcl.errors import InvalidValueError
 from htcl.models.temporal import FrameMemory
 from htcl.shipped import MODELS, find_file
 from htcl.visualization import FrameResult, build_frame_result, render_overview
 
-_INPUT_KEYS = {"left", "right", "calib", "poses", "name"}
+_INPUT_KEYS = ({"left", "calib"}, {"right", "poses", "name"})
+_RIG_KEYS = ({"rig"}, {"poses", "name"})
 _SPACING_KEYS = ("history_stride", "history_metres", "history_max_frames")
 # Inputs that come from other files than images, calibration and poses.
 _ONLY_IN_DATA_SETS = frozenset({"depth_prior", "history_depth_prior"})
@@ -50,7 +53,9 @@ class HTCLInferencer(BaseInferencer):
     An input is a dict with ``left`` and, for stereo models, ``right`` (an image, a video, a folder,
     or a list of images), ``calib`` (a file, see ``docs/inference.md``, or a
     :class:`~htcl.apis.camera_file.CameraCalibration`), and optionally ``poses`` (a file like
-    KITTI's ``poses.txt``, or an (N, 4, 4) array) and ``name`` (of the sequence).
+    KITTI's ``poses.txt``, or an (N, 4, 4) array) and ``name`` (of the sequence). For several
+    cameras around the car it is a dict with ``rig`` (a file, see ``docs/inference.md``) in place of
+    images and calibration; then ``poses`` are those of the frame of the voxels.
 
     Args:
         model: A config, the path of one, or ``'mini'``: the network that comes with the package.
@@ -102,7 +107,10 @@ class HTCLInferencer(BaseInferencer):
             cfg = model
         super().__init__(cfg, None if weights is None else str(weights), device, scope)
         self.show_progress = show_progress
-        self.rig_guard = RigGuard(trained_rigs(meta_of(weights)))
+        # Only in KITTI's frame of the voxels is the height of the road known.
+        kitti = self.model.specification.stored_grid == SEMANTICKITTI.stored_grid
+        road_z = -LIDAR_HEIGHT if kitti else float("nan")
+        self.rig_guard = RigGuard(trained_rigs(meta_of(weights)), road_z)
 
     def _init_model(self, cfg: Config, weights: str | None, device: str = "cpu") -> torch.nn.Module:
         self.predictor = load_predictor(cfg, weights, device, self.precision)
@@ -135,10 +143,14 @@ class HTCLInferencer(BaseInferencer):
     def _inputs_to_list(self, inputs: Mapping | Sequence[Mapping]) -> list[Mapping[str, Any]]:
         listed = [inputs] if isinstance(inputs, Mapping) else list(inputs)
         for item in listed:
-            if not isinstance(item, Mapping) or not {"left", "calib"} <= set(item) <= _INPUT_KEYS:
+            items = item.items() if isinstance(item, Mapping) else ()
+            given = {key for key, value in items if value is not None}
+            forms = (_INPUT_KEYS, _RIG_KEYS)
+            if not any(need <= given <= need | more for need, more in forms):
                 raise InvalidValueError(
-                    f"an input is a dict with left and calib, and optionally right, poses and "
-                    f"name; found {sorted(item) if isinstance(item, Mapping) else item!r}"
+                    "an input is a dict with left and calib, and optionally right, poses and name, "
+                    "or with rig, and optionally poses and name; found "
+                    f"{sorted(item) if isinstance(item, Mapping) else item!r}"
                 )
         return listed
 

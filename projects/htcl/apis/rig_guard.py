@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.logging import print_log
 
 from htcl.checkpoint.loading import load_checkpoint_file
-from htcl.datasets.rig_range import outside, rig_of
+from htcl.datasets.rig_range import LIDAR_HEIGHT, outside, rig_of
 from htcl.errors import InvalidValueError
 from htcl.shipped import shipped_config
 
@@ -23,17 +23,19 @@ class RigGuard:
 
     Args:
         trained: Ranges by number, see :mod:`htcl.datasets.rig_range`; empty if nobody knows them.
+        road_z: Height of the road in the frame of the voxels, metres; NaN if it is unknown.
     """
 
-    def __init__(self, trained: Mapping[str, list[float]]) -> None:
+    def __init__(self, trained: Mapping[str, list[float]], road_z: float = -LIDAR_HEIGHT) -> None:
         self.trained = trained
+        self.road_z = road_z
         self._said: set[str] = set()
 
     def look(self, inputs: Mapping[str, Any]) -> None:
         """Warns where the cameras of a sample's inputs are others than the training's."""
         if not self.trained or len(self._said) == len(self.trained):
             return
-        found = outside(rig_of(inputs), self.trained)
+        found = outside(rig_of(inputs, self.road_z), self.trained)
         fresh = [text for name, text in found.items() if name not in self._said]
         if fresh:
             self._said |= set(found)
