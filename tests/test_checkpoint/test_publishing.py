@@ -68,11 +68,17 @@ def test_scores_of_training_data_are_refused():
         check_not_trained_on(make_config(["00", "01", "02"], ("02", "01")))
 
 
-def test_card_of_a_full_size_config(repo_root):
+def test_card_of_a_full_size_config(repo_root, tmp_path):
     """Its data sets list no sequences: those of the split are meant."""
     cfg = load_config(repo_root / FULL)
     check_not_trained_on(cfg)
-    text = card(cfg, {"iter": 5}, {"IoU": 12.345, "IoU_car": 1.0}, 3_000_000, "make it")
+    file = tmp_path / "net.pth"
+    file.write_bytes(b"abc")
+    meta = {"iter": 5, "rigs": {"baseline": [0.5, 0.61]}}
+    text = card(cfg, meta, {"IoU": 12.345, "IoU_car": 1.0}, file, "make it")
+    # The digest of these three letters is in every textbook.
+    assert "| SHA-256 | `ba7816bf8f01cfea414140de5dae2223" in text
+    assert "| stereo baseline | 0.5 to 0.61 m |" in text
     assert f"| config | `{FULL}` |" in text
     assert "sequences 00, 01, 02, 03, 04, 05, 06, 07, 09, 10 |" in text
     assert "| scored on | sequences 08, not trained on |" in text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from htcl.datasets.rig_range import NUMBERS, Ranges
 from htcl.datasets.specification import build_specification
 from htcl.errors import InvalidValueError
 from htcl.files import atomic_write
+from htcl.provenance import weights_facts
 
 # What a published file says of its training.
 _KEPT = ("iter", "seed", "config", "git", "rigs")
@@ -116,7 +116,7 @@ def card(
         f"{', '.join(sequences_of(train.dataset))}",
         "scored on": f"sequences {', '.join(sequences_of(test.dataset))}, not trained on",
         "file": f"weights in float16, {file.stat().st_size / 1e6:.2f} MB",
-        "SHA-256": f"`{hashlib.sha256(file.read_bytes()).hexdigest()}`",
+        "SHA-256": f"`{weights_facts(file)['sha256']}`",
     }
     for name, (low, high) in meta.get("rigs", {}).items():
         words, unit = NUMBERS[name]
