@@ -42,10 +42,10 @@ def operators(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def no_logger_left() -> Iterator[None]:
     """Forgets a run's logger, which writes where the output of its test was caught."""
-    yield
-    MMLogger._instance_dict.clear()
     # Not in the middle of a test that pretends to be elsewhere: a new one asks for the GPU.
     MMLogger.get_current_instance()
+    yield
+    MMLogger._instance_dict.clear()
 
 
 @pytest.fixture(scope="session")
