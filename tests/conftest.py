@@ -12,6 +12,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from kitti360_tree import write_tree
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -40,12 +41,14 @@ def operators(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def no_logger_left() -> Iterator[None]:
-    """Forgets a run's logger, which writes where the output of its test was caught."""
+def nothing_left() -> Iterator[None]:
+    """Forgets a run's logger, which writes where the test's output was caught, and operators."""
     # Not in the middle of a test that pretends to be elsewhere: a new one asks for the GPU.
     MMLogger.get_current_instance()
+    deterministic = torch.are_deterministic_algorithms_enabled()
     yield
     MMLogger._instance_dict.clear()
+    torch.use_deterministic_algorithms(deterministic)
 
 
 @pytest.fixture(scope="session")

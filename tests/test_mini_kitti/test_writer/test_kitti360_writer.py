@@ -72,8 +72,8 @@ def test_settings() -> None:
     assert "layout" not in MiniKittiSettings().as_json("00")
     with pytest.raises(InvalidValueError, match="lean is for the layout semantickitti"):
         MiniKittiSettings(layout="kitti360", lean=True)
-    with pytest.raises(InvalidValueError, match="layout='nuscenes' is unknown"):
-        MiniKittiSettings(layout="nuscenes")
+    with pytest.raises(InvalidValueError, match="layout='waymo' is unknown"):
+        MiniKittiSettings(layout="waymo")
 
 
 def test_field_of_view_is_kitti360s() -> None:
