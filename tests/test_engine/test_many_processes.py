@@ -124,7 +124,8 @@ custom_imports = dict(imports=["htcl.plugin", "rank_faults"], allow_failed_impor
 train_cfg = dict(max_iters=4)
 default_hooks = dict(checkpoint=dict(interval=1))
 custom_hooks = [dict(type="RankFaultHook", **{fault})]
-env_cfg = dict(dist_cfg=dict(timeout=20))
+# On a busy machine one process starts half a minute after the other.
+env_cfg = dict(dist_cfg=dict(timeout=60))
 """
 
 
