@@ -30,23 +30,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from ablation_report import FRAMES, paired_table, plot, table
 from ablation_rows import METRICS, ROWS, SHIPPED, Row
 from environment import describe_environment
 from tqdm import tqdm
 
-from htcl.evaluation.paired import FrameScores, compare_frames
 from htcl.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
-# Scores of each frame of a run.
-FRAMES = "frames.npz"
-# Regions of the paired comparison.
-PAIRED = ("full", "in_view", "out_of_view", "12.8m")
 SHIPPED_CHECKPOINT = ROOT / "pretrain" / "mini_htcl.pth"
 
 
@@ -205,85 +199,6 @@ def _read_scores(folder: Path) -> dict[str, float]:
     return {**scores, "depth": json.loads((folder / "depth.json").read_text())["fused"]}
 
 
-def table(scores: dict[str, dict[str, list[float]]]) -> str:
-    """Markdown: mean and standard deviation over the seeds."""
-    lines = [f"| variant | seeds | {' | '.join(METRICS.values())} |"]
-    lines += ["| --- | --- |" + " --- |" * len(METRICS)]
-    for name, metrics in scores.items():
-        cells = [f"{np.mean(v):.2f}{_spread(v)}" for v in metrics.values()]
-        seeds = len(metrics["IoU"])
-        lines.append(f"| {ROWS[name].title} | {seeds} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def paired_table(args: argparse.Namespace) -> str:
-    """Markdown: differences of all rows from ``args.against``, same frames, seeds together."""
-    by_row = {name: _frames_of(name, args) for name in args.rows}
-    reference = by_row.pop(args.against, None) or _frames_of(args.against, args)
-    header = [f"{region} {score}" for region in PAIRED for score in ("IoU", "mIoU")]
-    lines = [f"| against {ROWS[args.against].title} | seeds | {' | '.join(header)} |"]
-    lines += ["| --- | --- |" + " --- |" * len(header)]
-    for name, by_seed in by_row.items():
-        seeds = [seed for seed in by_seed if seed in reference]
-        if not seeds:
-            continue
-        pair = [_together([found[seed] for seed in seeds]) for found in (reference, by_seed)]
-        compared = compare_frames(*pair)
-        cells = [
-            f"{score.second - score.first:+.2f} ({score.low:+.2f} to {score.high:+.2f})"
-            for region in PAIRED
-            for score in compared[region].values()
-        ]
-        lines.append(f"| {ROWS[name].title} | {len(seeds)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _frames_of(name: str, args: argparse.Namespace) -> dict[int, FrameScores]:
-    paths = {seed: stage_folder(args, 2) / name / f"seed_{seed}" / FRAMES for seed in args.seeds}
-    return {seed: FrameScores.read(path) for seed, path in paths.items() if path.is_file()}
-
-
-def _together(runs: list[FrameScores]) -> FrameScores:
-    """The frames of several runs, each with the sum of its matrices."""
-    return replace(runs[0], confusions=np.sum([run.confusions for run in runs], axis=0))
-
-
-def plot(scores: dict[str, dict[str, list[float]]], path: Path) -> None:
-    """Draws every run as a dot and the mean as a bar."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    columns = 3
-    lines = -(-len(METRICS) // columns)
-    figure, grid = pyplot.subplots(
-        lines, columns, figsize=(13, lines * (0.26 * len(scores) + 0.9)), sharey=True
-    )
-    titles = [ROWS[name].title for name in scores]
-    panels = grid.flatten()
-    for axis in panels[len(METRICS) :]:
-        axis.set_visible(False)
-    for axis, (metric, words) in zip(panels, METRICS.items(), strict=False):
-        values = [scores[name][metric] for name in scores]
-        axis.barh(titles, [np.mean(v) for v in values], color="#9db7d5")
-        for row, runs in enumerate(values):
-            axis.plot(runs, [row] * len(runs), "o", color="#1f3a5f", markersize=4)
-        runs = [value for row in values for value in row]
-        # From near the lowest run on: the differences are small beside the values.
-        span = max(runs) - min(runs) or 0.1
-        axis.set_xlim(max(0.0, min(runs) - 0.5 * span), max(runs) + 0.1 * span)
-        axis.set_xlabel(f"{words} (synthetic)")
-    panels[0].invert_yaxis()
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
-
-
-def _spread(values: list[float]) -> str:
-    return f" +- {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
-
-
 def _other_settings(args: argparse.Namespace) -> str:
     """What differs from the settings of the runs that are there, empty if nothing.
 
@@ -334,7 +249,9 @@ def main(argv: list[str] | None = None) -> int:
     if scores:
         text = table(scores)
         if args.against:
-            text += f"\n\n{paired_table(args)}"
+            text += (
+                f"\n\n{paired_table(stage_folder(args, 2), args.rows, args.against, args.seeds)}"
+            )
         with atomic_write(args.work_dir / "table.md", "w") as file:
             file.write(text + "\n")
         plot(scores, args.work_dir / "ablation.png")

@@ -163,15 +163,17 @@ def test_rows_are_compared_frame_by_frame(ablation, tmp_path):
     for name, hits in (("mono", 50), ("stereo", 60)):
         for seed in args.seeds:
             matrix = np.array([[0, 100 - hits], [0, hits]], dtype=np.int64)
-            regions = len(ablation.PAIRED)
+            regions = 4
             confusions = np.broadcast_to(matrix, (2, regions, 2, 2))
-            names = ("08/000000", "08/000005"), ablation.PAIRED
+            names = ("08/000000", "08/000005"), ("full", "in_view", "out_of_view", "12.8m")
             scores = FrameScores(*names, confusions, ("empty", "road"), 0, "zero")
             scores.write(ablation.stage_folder(args, 2) / name / f"seed_{seed}" / "frames.npz")
-    lines = ablation.paired_table(args).splitlines()
+    lines = ablation.paired_table(
+        ablation.stage_folder(args, 2), args.rows, args.against, args.seeds
+    ).splitlines()
     assert len(lines) == 3
     cell = " +10.00 (+10.00 to +10.00) |"
-    assert lines[2] == "| stereo, no history | 2 |" + cell * 2 * len(ablation.PAIRED)
+    assert lines[2] == "| stereo, no history | 2 |" + cell * 2 * 4
 
 
 def test_failures_are_named(ablation, tmp_path, recorded):
