@@ -15,8 +15,10 @@ setup:           ## make .venv with the pinned packages (skips what is done); NO
 demo: setup      ## mini data set, short training, evaluation, pictures: the whole job on a CPU
 	@$(BIN)/python tools/demo.py
 
-test: setup      ## the test suite, which must cover 85 % of the lines (under 15 minutes on 2 cores)
-	@$(BIN)/python -m pytest --cov --cov-report=
+# A process a core, up to four, each with one thread; the tests of a file stay together.
+test coverage: PYTEST_ALL = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --cov
+test: setup      ## the test suite, which must cover 85 % of the lines (about 15 minutes on 2 cores)
+	@$(PYTEST_ALL) --cov-report=
 
 FAST := $(addprefix tests/test_,geometry ops losses datasets evaluation checkpoint visualization) \
   tests/test_config.py tests/test_command_line.py tests/test_files.py tests/test_architecture.py
@@ -24,7 +26,7 @@ test-fast: setup ## what takes no network: under two minutes
 	@$(BIN)/python -m pytest $(FAST)
 
 coverage: setup  ## the test suite, and which lines it does not cover
-	@$(BIN)/python -m pytest --cov
+	@$(PYTEST_ALL)
 
 test-slow: setup ## the long tests too: full-size network, real trainings
 	@$(BIN)/python -m pytest -m slow

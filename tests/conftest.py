@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -40,11 +41,23 @@ def operators(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+class _StandardOutput:
+    """Standard output as it is when written to: a test may catch it after the logger was made."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
-    """Forgets a run's logger, which writes where the test's output was caught, and operators."""
+    """Forgets a run's logger, and deterministic operators."""
     # Not in the middle of a test that pretends to be elsewhere: a new one asks for the GPU.
-    MMLogger.get_current_instance()
+    for handler in MMLogger.get_current_instance().handlers:
+        if type(handler) is logging.StreamHandler:
+            handler.setStream(_StandardOutput())
     deterministic = torch.are_deterministic_algorithms_enabled()
     yield
     MMLogger._instance_dict.clear()

@@ -6,19 +6,16 @@ import copy
 import os
 import re
 import subprocess
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as torch_dist
-import torch.multiprocessing as processes
 from mmdet3d.structures import Det3DDataSample
 from mmengine.dataset import DefaultSampler, pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.registry import DATASETS, MODELS
 from mmengine.structures import BaseDataElement
+from several_processes import in_processes
 from torch.utils.data import DataLoader
 
 from htcl.datasets.specification import build_specification
@@ -30,23 +27,6 @@ GRID = {"origin": (0, -8, -1), "voxel_size": 1, "shape": (16, 16, 4)}
 SPECIFICATION = build_specification({"base": "SemanticKITTI", "grid": GRID})
 # Starting takes minutes of a slow machine, ending must not.
 PATIENCE = 400
-
-
-def _in_processes(count: int, work: Callable[..., Any], folder: Path, *args: Any) -> list[Any]:
-    """What ``work(rank, *args)`` returns in each of several processes with a group."""
-    processes.start_processes(
-        _worker, (count, work, str(folder), args), nprocs=count, start_method="fork"
-    )
-    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(count)]
-
-
-def _worker(rank: int, count: int, work: Callable[..., Any], folder: str, args: Any) -> None:
-    # A forked process has none of the threads of the pool that it inherits.
-    torch.set_num_threads(1)
-    start = f"file://{folder}/start"
-    torch_dist.init_process_group("gloo", init_method=start, rank=rank, world_size=count)
-    torch.save(work(rank, *args), f"{folder}/{rank}.pt")
-    torch_dist.destroy_process_group()
 
 
 def _sample(index: int) -> dict[str, Any]:
@@ -80,7 +60,7 @@ def test_scores_are_the_same_to_the_last_digit(length, tmp_path):
         for batch_size in (1, 2):
             folder = tmp_path / f"{count}_{batch_size}"
             folder.mkdir()
-            scores = _in_processes(count, _score, folder, length, batch_size)
+            scores = in_processes(count, _score, folder, length, batch_size)
             assert all(score == expected for score in scores)
 
 
@@ -107,7 +87,7 @@ def test_gradients_are_the_mean_of_the_processes(load_tiny_config, tmp_path):
         torch.manual_seed(1)
         prepared = expected.data_preprocessor(batch, training=True)
         (expected.parse_losses(expected(**prepared, mode="loss"))[0] / 2).backward()
-    first, second = _in_processes(2, _gradients, tmp_path, model, batches)
+    first, second = in_processes(2, _gradients, tmp_path, model, batches)
     assert all(torch.equal(first[name], second[name]) for name in first)
     compared = 0
     for name, parameter in expected.named_parameters():

@@ -33,6 +33,7 @@ from htcl.checkpoint.resuming import checkpoints_of, newest_checkpoint
 from htcl.engine.distributed import set_up_launcher
 from htcl.engine.loaders import prepare_loader, seed_by_pass
 from htcl.engine.predictor import Predictor, compile_forward
+from htcl.engine.sharded_optimizer import gather_state
 from htcl.errors import InvalidValueError, MissingFileError, UserError
 from htcl.models.interfaces import required_inputs
 
@@ -113,6 +114,11 @@ class OccupancyRunner(Runner):
             content["meta"].pop("config", None)
         say_other_data(content, self.model, filename)
         return content
+
+    def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Saves a checkpoint; every process calls this, the first one writes."""
+        gather_state(self.optim_wrapper)
+        super().save_checkpoint(*args, **kwargs)
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Goes on from a checkpoint.
