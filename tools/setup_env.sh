@@ -7,14 +7,14 @@ usage() {
   cat <<'EOF'
 usage: bash tools/setup_env.sh [--no-compiler]
 
-Creates .venv in the repository with Python 3.11 and the packages of requirements/lock.txt, then installs htcl
+Creates .venv in the repository with Python 3.11 or 3.12 and the packages of requirements/lock.txt, then installs htcl
 into it (editable). `make demo` and `make test` call it; a second run skips what is done.
 
   --no-compiler  takes mmcv without its C++ operators, none of which HTCL calls: no compiler, and 7 minutes less
                  (`make setup NO_COMPILER=1`; later calls of make keep it)
 
 environment:
-  PYTHON   the Python 3.11 interpreter to use (default: python3.11, else python3)
+  PYTHON   the Python 3.11 or 3.12 to use (default: python3.11, python3.12, python3)
 EOF
 }
 if [[ "${1:-}" == "-h" || "${1:-}" == "--help" ]]; then usage; exit 0; fi
@@ -27,18 +27,20 @@ fail() { echo "setup: $1" >&2; exit 1; }
 
 find_python() {
   local candidate
-  local candidates=(python3.11 python3)
+  local candidates=(python3.11 python3.12 python3)
   if [[ -n "${PYTHON:-}" ]]; then candidates=("$PYTHON"); fi
   for candidate in "${candidates[@]}"; do
     if command -v "$candidate" >/dev/null 2>&1 &&
-      "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+      "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then
       echo "$candidate"; return
     fi
   done
   return 1
 }
-if [[ -n "${PYTHON:-}" ]]; then no_python="$PYTHON is not a Python 3.11"; else no_python="Python 3.11 not found"; fi
+if [[ -n "${PYTHON:-}" ]]; then no_python="$PYTHON is not a Python 3.11 or 3.12"; else no_python="Python 3.11 or 3.12 not found"; fi
 python=$(find_python) || fail "$no_python (the pinned packages are tested with it). Install it, or name it: make PYTHON=/path/to/python3.11 ..."
+
+package=python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 stamp=.venv/.htcl-setup
 # An environment that was made without a compiler stays so: `make test` does not ask for one.
@@ -47,9 +49,9 @@ fingerprint=$( { cat requirements/lock.txt requirements/mmcv_operators_stand_in.
 fingerprint+=" $compile"
 if [[ -f "$stamp" && "$(cat "$stamp")" == "$fingerprint" ]]; then exit 0; fi
 
-"$python" -c 'import ensurepip, venv' 2>/dev/null || fail "this Python has no venv module. Debian and Ubuntu: install python3.11-venv"
+"$python" -c 'import ensurepip, venv' 2>/dev/null || fail "this Python has no venv module. Debian and Ubuntu: install $package-venv"
 if (( compile )); then
-"$python" - <<'EOF' || fail "Python.h not found: mmcv compiles C++ code. Debian and Ubuntu: install python3.11-dev, or do without: make setup NO_COMPILER=1"
+"$python" - <<'EOF' || fail "Python.h not found: mmcv compiles C++ code. Debian and Ubuntu: install $package-dev, or do without: make setup NO_COMPILER=1"
 import pathlib, sys, sysconfig
 sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())
 EOF
