@@ -19,19 +19,23 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
 from environment import describe_environment
 from real_frames import make_ground_truth
+from trivial_predictors import (
+    all_empty,
+    class_prior,
+    labels_alone,
+    road_plane,
+    score_all,
+    scored_labels,
+    table,
+)
 
 from htcl.config import load_config
-from htcl.datasets.rig_range import LIDAR_HEIGHT
-from htcl.datasets.specification import DatasetSpecification, build_specification
+from htcl.datasets.specification import build_specification
 from htcl.engine.runner import build_runner
-from htcl.evaluation.ssc_metric import SSCMetric
 from htcl.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,46 +63,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def class_prior(labels: Iterator[torch.Tensor], specification: DatasetSpecification) -> Any:
-    """The most frequent class of each voxel, (X, Y, Z) uint8; empty where nothing is known."""
-    counts = torch.zeros(specification.num_classes, *specification.grid.shape, dtype=torch.int16)
-    for label in labels:
-        for index in range(specification.num_classes):
-            counts[index] += label == index
-    prior = counts.argmax(dim=0).to(torch.uint8)
-    return prior.masked_fill(counts.sum(dim=0) == 0, specification.empty_class)
-
-
-def road_plane(specification: DatasetSpecification) -> torch.Tensor:
-    """One layer of road, (X, Y, Z) uint8."""
-    grid = specification.grid
-    plane = torch.full(grid.shape, specification.empty_class, dtype=torch.uint8)
-    layer = int((-LIDAR_HEIGHT - grid.origin[2]) / grid.voxel_size[2])
-    plane[:, :, layer] = specification.class_names.index("road")
-    return plane
-
-
-def score_all(
-    predictions: Mapping[str, torch.Tensor], dataset: Any, specification: DatasetSpecification
-) -> dict[str, dict[str, float]]:
-    """Scores predictions that are the same for every frame."""
-    metrics = {name: SSCMetric(views=False) for name in predictions}
-    for index in range(len(dataset)):
-        sample = dataset[index]["data_samples"].to_dict()
-        for name, metric in metrics.items():
-            guess = {**sample, "pred_voxels": {"semantics": predictions[name]}}
-            metric.process(None, [{**guess, "specification": specification}])
-    return {name: metric.compute_metrics(metric.results) for name, metric in metrics.items()}
-
-
-def table(scores: Mapping[str, Mapping[str, float]]) -> str:
-    """Markdown table in per cent."""
-    lines = [f"| predictor | {' | '.join(COLUMNS)} |", "| --- |" + " --- |" * len(COLUMNS)]
-    for name, row in scores.items():
-        lines.append(f"| {name} | {' | '.join(f'{row[column]:.1f}' for column in COLUMNS)} |")
-    return "\n".join(lines)
-
-
 def main(argv: list[str] | None = None) -> int:
     """Scores all; returns the exit status."""
     args = parse_args(argv)
@@ -122,17 +86,17 @@ def main(argv: list[str] | None = None) -> int:
     scores = {"checkpoint": runner.test()}
     specification = build_specification(cfg.specification)
     dataset = runner.test_dataloader.dataset
-    train = {**streets.train_dataloader.dataset, "augmentations": [], "inputs": []}
-    training = type(dataset)(**{key: value for key, value in train.items() if key != "type"})
-    labels = (training[i]["data_samples"].gt_voxels.semantics for i in range(len(training)))
-    empty = torch.full(specification.grid.shape, specification.empty_class, dtype=torch.uint8)
+    training = labels_alone(streets.train_dataloader)
+    labels = scored_labels(training, specification)
     trivial = {
-        "all empty": empty,
+        "all empty": all_empty(specification),
         "road plane": road_plane(specification),
         f"class prior of {len(training)} synthetic frames": class_prior(labels, specification),
     }
     scores |= score_all(trivial, dataset, specification)
-    print(f"{len(dataset)} real frames, per cent; {describe_environment()}\n{table(scores)}")
+    print(
+        f"{len(dataset)} real frames, per cent; {describe_environment()}\n{table(scores, COLUMNS)}"
+    )
     if args.json:
         with atomic_write(args.json, "w") as file:
             file.write(json.dumps(scores, indent=2) + "\n")
