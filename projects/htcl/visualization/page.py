@@ -28,8 +28,9 @@ class Page:
 
     def add_title(self, title: str, note: str = "") -> None:
         """Adds a line of large type with a smaller note at its right end."""
-        self._texts.append((MARGIN, self._height, title, 28, True, INK))
         left = self.width - MARGIN - int(font(22).getlength(note))
+        title = shortened(title, font(28, True), left - GAP - MARGIN)
+        self._texts.append((MARGIN, self._height, title, 28, True, INK))
         self._texts.append((left, self._height + 5, note, 22, False, INK))
         self._height += 50
 
@@ -47,7 +48,8 @@ class Page:
         lines = [caption.split("\n") for caption, _ in pictures]
         above = CAPTION + NOTE_STEP * (max(map(len, lines)) - 1)
         for (caption, *notes), (_, picture), width in zip(lines, pictures, columns, strict=False):
-            self._texts.append((left, self._height, caption, CAPTION_SIZE, False, FAINT_INK))
+            title = shortened(caption, font(CAPTION_SIZE), width)
+            self._texts.append((left, self._height, title, CAPTION_SIZE, False, FAINT_INK))
             for i, note in enumerate(notes):
                 note_top = self._height + CAPTION - 5 + NOTE_STEP * i
                 self._texts.append((left, note_top, note, NOTE_SIZE, False, INK))
@@ -74,6 +76,14 @@ def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
+
+
+def shortened(text: str, type_face: ImageFont.FreeTypeFont, width: float) -> str:
+    """Returns as much of a text as ``width`` pixels hold, with an ellipsis if that is not all."""
+    kept = text
+    while kept and type_face.getlength(text if kept == text else f"{kept}…") > width:
+        kept = kept[:-1]
+    return text if kept == text else f"{kept}…"
 
 
 def draw_legend(
