@@ -25,8 +25,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -36,6 +34,7 @@ from typing import Any
 from ablation_report import FRAMES, paired_table, plot, table
 from ablation_rows import METRICS, ROWS, SHIPPED, Row
 from environment import describe_environment
+from logged_tool import run_logged
 from tqdm import tqdm
 
 from htcl.files import atomic_write
@@ -112,7 +111,7 @@ def run_one(name: str, seed: int, args: argparse.Namespace) -> str:
     depth = ["benchmarks/depth_error.py", *what, "--json", str(folder / "depth.json")]
     for file, command in ((FRAMES, test), ("depth.json", depth)):
         if not (folder / file).is_file():
-            problem = _run([*command, *options], folder, args.threads)
+            problem = run_logged([*command, *options], folder, args.threads)
             if problem:
                 return problem
     return ""
@@ -143,7 +142,7 @@ def _train(
     train += ["--seed", str(seed), "--resume", *(["--amp"] if args.amp else [])]
     train += [] if start is None else ["--load-from", str(start)]
     train += ["--cfg-options", *schedule, *_streets(args), *row.options]
-    return _run(train, folder, args.threads)
+    return run_logged(train, folder, args.threads)
 
 
 def _streets(args: argparse.Namespace) -> list[str]:
@@ -153,21 +152,6 @@ def _streets(args: argparse.Namespace) -> list[str]:
         if names := getattr(args, f"{split}_sequences"):
             options.append(f"{split}_sequences={','.join(names)}")
     return options
-
-
-def _run(command: list[str], folder: Path, threads: int) -> str:
-    """Runs a tool, its output to the run's folder; returns what went wrong, empty if nothing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "output.log").open("a") as log:
-        done = subprocess.run(
-            [sys.executable, *command],
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-            stdout=log,
-            stderr=log,
-            check=False,
-        )
-    return f"{command[0]} failed, see {folder / 'output.log'}" if done.returncode else ""
 
 
 def stage_folder(args: argparse.Namespace, stage: int) -> Path:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from typing import Any
 
 import torch
 from environment import describe_environment
+from logged_tool import run_logged
 from trivial_predictors import all_empty, class_prior, labels_alone, score_all, scored_labels, table
 
 from htcl.config import load_config
@@ -120,18 +120,8 @@ def trivial_scores(name: str, args: argparse.Namespace) -> tuple[dict[str, Any],
 
 
 def _run(command: list[str], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "output.log").open("a") as log:
-        done = subprocess.run(
-            [sys.executable, *command],
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdout=log,
-            stderr=log,
-            check=False,
-        )
-    if done.returncode:
-        raise RuntimeError(f"{command[0]} failed, see {folder / 'output.log'}")
+    if problem := run_logged(command, folder):
+        raise RuntimeError(problem)
 
 
 def main(argv: list[str] | None = None) -> int:

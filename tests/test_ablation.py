@@ -120,7 +120,7 @@ def recorded(ablation, monkeypatch):
         commands.append(command[1:])
         return Namespace(returncode=statuses.pop(0) if statuses else 0)
 
-    monkeypatch.setattr(ablation.subprocess, "run", run)
+    monkeypatch.setattr(importlib.import_module("logged_tool").subprocess, "run", run)
     return commands, statuses
 
 
