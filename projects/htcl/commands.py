@@ -23,6 +23,7 @@ COMMANDS = {
     "complete-kitti360": "data_converter.complete_kitti360",
     "make-streets": "make_mini_kitti",
     "make-surround-streets": "make_mini_nuscenes",
+    "pack-streets": "pack_streets",
     "browse": "browse_dataset",
     "train": "train",
     "test": "test",
