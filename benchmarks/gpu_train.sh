@@ -7,15 +7,15 @@ usage() {
 usage: benchmarks/gpu_train.sh PACK MINUTES [OUT] [tools/train.py options but --cfg-options]
 
 Unpacks synthetic streets (tools/pack_streets.py), trains projects/configs/occupancy/mini/htcl_plus.py for
-MINUTES on all but 08, 09 and, of more than eight, the last two, with a learning rate that follows the time,
-scores the weights on those, and leaves weights, scores and log in OUT (default: work_dirs/gpu_train). No
+MINUTES in bfloat16 on all but 08, 09 and, of more than eight, the last two; the learning rate follows the time;
+scores them on those, and leaves weights, scores and log in OUT (default: work_dirs/gpu_train). No
 network and no compiled operators are needed; a second call with --resume goes on.
 
   CONFIG=...   another config of the synthetic streets
   PYTHON=...   the interpreter (default: .venv/bin/python if there is one, else python3)
   BATCH=...    samples of a step (default: 8); WORKERS=... processes that load (default: 8)
 
-example: benchmarks/gpu_train.sh streets.tar.xz 9 $OUT --amp bfloat16
+example: benchmarks/gpu_train.sh streets.tar.xz 9 $OUT
 
 Exit status: 0 trained and scored, 1 a step failed, 2 misuse.
 TEXT
@@ -69,7 +69,7 @@ list() { local IFS=,; echo "$*"; }
 keys=("data_root=$data" "train_sequences=$(list "${train[@]}")" "val_sequences=$(list "${val[@]}")"
   "test_dataloader.dataset.sequences=$(list "${val[@]}")" "num_workers=${WORKERS:-8}" "custom_hooks=[]")
 echo "gpu_train: ${#train[@]} streets to train on, ${#val[@]} to score (${val[*]}); $minutes minutes"
-"$python" tools/train.py "$config" --work-dir "$out" --minutes "$minutes" "$@" \
+"$python" tools/train.py "$config" --work-dir "$out" --minutes "$minutes" --amp bfloat16 "$@" \
   --cfg-options "${keys[@]}" "batch_size=${BATCH:-8}" default_hooks.checkpoint.interval=500 \
   train_cfg.val_begin=1000000000
 "$python" tools/test.py "$config" "$(cat "$out/last_checkpoint")" --work-dir "$out" --json "$out/scores.json" \

@@ -1,7 +1,7 @@
 r"""Packs synthetic streets into a small file, and unpacks it: for a machine that they travel to.
 
 Images become JPEG, points half-precision numbers, every third of them: a lean street takes about
-1.5 MB in place of 28. A training on them is not the same as on the streets themselves.
+1.5 MB in place of 13. A training on them is not the same as on the streets themselves.
 
 Examples:
     python tools/pack_streets.py pack data/streets streets.tar.xz

@@ -40,7 +40,7 @@ def _files(root):
 def test_the_same_files(streets, unpacked):
     assert _files(unpacked) == _files(streets)
     size = sum((streets / path).stat().st_size for path in _files(streets))
-    assert (unpacked.parent / "pack.tar.xz").stat().st_size < size / 8
+    assert (unpacked.parent / "pack.tar.xz").stat().st_size < size / 4
 
 
 def test_every_second_point_within_half_precision(streets, unpacked):
