@@ -55,7 +55,7 @@ def work(config, run_tool, tmp_path_factory) -> Path:
     assert run_tool("train.py", config, "--work-dir", folder) == 0
     checkpoint = folder / "iter_2.pth"
     where = ("--work-dir", folder / "test", "--json", folder / "scores.json")
-    assert run_tool("test.py", config, checkpoint, *where) == 0
+    assert run_tool("test.py", config, checkpoint, *where, "--out", folder / "labels") == 0
     where = ("--work-dir", folder / "save", "--out", folder / "results")
     assert run_tool("save_vis.py", config, checkpoint, *where) == 0
     return folder
@@ -67,6 +67,17 @@ def test_training_uses_all_losses(work):
     losses = {name: value for name, value in first.items() if name.startswith("loss_")}
     assert {"loss_voxel_ce", "loss_depth", "loss_point_ce", "loss_point_lovasz"} <= set(losses)
     assert all(np.isfinite(list(losses.values())))
+
+
+def test_saved_labels_are_the_prediction_in_the_ids_of_the_benchmark(name, work):
+    saved = sorted((work / "labels/sequences/scene-0008/predictions").glob("*.label"))
+    results = sorted((work / "results/scene-0008").glob("*.npz"))
+    assert [path.stem for path in saved] == [path.stem for path in results] != []
+    for label, path in zip(saved, results, strict=True):
+        prediction = FrameResult.load(path).prediction
+        raw = BENCHMARKS[name].raw_from_voxels(prediction)
+        found = np.fromfile(label, np.uint16).reshape(prediction.shape)
+        np.testing.assert_array_equal(found, raw)
 
 
 def test_scores_follow_the_rules_of_the_benchmark(name, work, surround_streets):
