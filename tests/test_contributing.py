@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import importlib
-import json
 import math
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -17,7 +17,6 @@ import torch
 import yaml
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, init_default_scope
-from PIL import Image
 
 import htcl
 from htcl.config import load_config
@@ -153,27 +152,12 @@ def test_view_transformer_in_training(monkeypatch, kitti_tree, example):
 
 @pytest.fixture
 def garage(tmp_path):
-    """Two frames of each level, as the example's docstring describes them."""
-    rng = np.random.default_rng(0)
-    intrinsics = np.eye(4)
-    intrinsics[:2, :3] = [[60, 0, 61.5], [0, 60, 18.5]]
-    front = np.array([[0, 0, 1, 1], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
-    rear = np.diag([-1, -1, 1, 1]) @ front
-    rig = {
-        name: {"intrinsics": intrinsics.tolist(), "reference_from_camera": pose.tolist()}
-        for name, pose in (("front", front), ("rear", rear))
-    }
-    (tmp_path / "rig.json").write_text(json.dumps(rig))
-    for level in ("level1", "level2", "level3"):
-        for kind in ("front", "rear", "labels"):
-            (tmp_path / level / kind).mkdir(parents=True)
-        for frame in ("000000", "000001"):
-            for name in rig:
-                image = rng.integers(0, 256, (38, 124, 3), dtype=np.uint8)
-                Image.fromarray(image).save(tmp_path / level / name / f"{frame}.png")
-            labels = rng.choice([0, 1, 2, 3, 255], (128, 128, 16)).astype(np.uint8)
-            np.save(tmp_path / level / "labels" / f"{frame}.npy", labels)
-    return tmp_path
+    """Two frames of each level, by the command of docs/own_data.md."""
+    command = "python docs/examples/make_garage.py data/garage"
+    assert command in (ROOT / "docs/own_data.md").read_text()
+    script = EXAMPLES / "make_garage.py"
+    subprocess.run([sys.executable, script, tmp_path / "garage"], check=True)
+    return tmp_path / "garage"
 
 
 def test_data_set(garage):

@@ -63,6 +63,9 @@ def run(title: str, command: list[str], data: str, quiet: bool = False) -> None:
     print(f"== {title}\n$ {place}{shlex.join(command)}", flush=True)
     program = [sys.executable, *command[1:]] if command[0] == "python" else command
     environment = {**os.environ, DATA_VARIABLE: data}
+    if not sys.stderr.isatty():
+        # A file keeps every state of a progress bar: one in ten seconds is enough there.
+        environment.setdefault("TQDM_MININTERVAL", "10")
     shown = subprocess.DEVNULL if quiet else None
     status = subprocess.run(
         program, cwd=ROOT, check=False, env=environment, stdout=shown

@@ -29,6 +29,8 @@ from htcl.command_line import (
     run_tool,
     tool_parser,
 )
+from htcl.errors import MissingFileError
+from htcl.files import existing
 
 FORMATS = ("npz", "label", "ply", "png")
 
@@ -106,8 +108,23 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def check_paths(args: argparse.Namespace) -> None:
+    """Looks whether the inputs exist, before libraries are loaded that take their time.
+
+    Raises:
+        MissingFileError: If one does not.
+    """
+    for path in (*(args.left or ()), *(args.right or ())):
+        if not Path(path).exists():
+            raise MissingFileError(f"{path}: no such image, folder or video")
+    for path, what in ((args.calib, "calibration"), (args.poses, "pose"), (args.rig, "rig")):
+        if path is not None:
+            existing(path, what)
+
+
 def run(args: argparse.Namespace) -> None:
     """Predicts and writes the files."""
+    check_paths(args)
     from htcl.apis import HTCLInferencer
     from htcl.apis.clip_builder import needs_poses
     from htcl.apis.frame_source import FrameSource

@@ -89,4 +89,4 @@ if (( ! compile )); then
   cp requirements/mmcv_operators_stand_in.py "$site/mmcv/_ext.py" || fail "mmcv-lite has no folder mmcv in $site"
 fi
 echo "$fingerprint" >"$stamp"
-echo "setup: done."
+echo "setup: done. To use it: source .venv/bin/activate"

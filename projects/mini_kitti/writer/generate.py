@@ -75,7 +75,9 @@ def make_mini_kitti(
             write_tables(root)
         return []
     total = sum(num_steps(settings, name) for name in missing)
-    with tqdm(total=total, unit="frame", desc=f"{len(missing)} streets") as bar:
+    with tqdm(
+        total=total, unit="frame", desc=f"{len(missing)} street{'s' * (len(missing) != 1)}"
+    ) as bar:
         if jobs > 1:
             _start_fork_server()
         # Compile before the processes start, or each of them would.
