@@ -4,7 +4,9 @@ Each entry is a command that a user would type; the page prints it. Pictures are
 at most 200 kB, in place of the tools' PNG files.
 
 Example:
-  python tools/make_mini_kitti.py --out data/mini && python benchmarks/gallery.py
+  python tools/make_mini_kitti.py --out data/mini
+  python benchmarks/mini_benchmarks.py --only occ3d --steps 200 --batch-size 1
+  python benchmarks/gallery.py
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ TARGET = ROOT / "docs/images/gallery"
 CONFIG = "projects/configs/occupancy/mini/htcl_plus.py"
 POINTS = "projects/configs/occupancy/mini/htcl_points.py"
 CHECKPOINT = "pretrain/mini_htcl.pth"
+SURROUND = "projects/configs/occupancy/mini/occ3d.py"
+SURROUND_CHECKPOINT = "work_dirs/mini_benchmarks/occ3d_200_steps_of_1/iter_200.pth"
 OUT = "outputs/gallery"
 LARGEST = 200_000
 # What all pictures but those of the data are made of.
@@ -37,6 +41,8 @@ PREDICTIONS = (
     "--cfg-options test_dataloader.dataset.sequences=08",
     f"python tools/test.py {CONFIG} {CHECKPOINT} --out {OUT}/labels "
     "--cfg-options test_dataloader.dataset.sequences=08",
+    f"python tools/save_vis.py {SURROUND} {SURROUND_CHECKPOINT} --out {OUT}/surround "
+    "--max-frames 2",
 )
 # Name of a picture: the command, and the file that it writes.
 DRAW = f"python tools/visualization.py {OUT}/plus --row-height 240"
@@ -57,6 +63,11 @@ PICTURES = {
     "training_sample": (
         f"python tools/browse_dataset.py {CONFIG} --max-frames 1 --out {OUT}/f",
         f"{OUT}/f",
+    ),
+    "surround": (
+        f"python tools/visualization.py {OUT}/surround --row-height 240 --max-frames 1 "
+        f"--out {OUT}/h",
+        f"{OUT}/h",
     ),
     "confusion": (
         f"python tools/evaluate_predictions.py data/mini {OUT}/labels --sequences 08 "
