@@ -34,7 +34,7 @@ from typing import Any
 from ablation_report import FRAMES, paired_table, plot, table
 from ablation_rows import METRICS, ROWS, SHIPPED, Row
 from environment import describe_environment
-from logged_tool import run_logged
+from logged_tool import run_logged, schedule_options
 from tqdm import tqdm
 
 from htcl.files import atomic_write
@@ -127,14 +127,9 @@ def _train(
 ) -> str:
     """Trains a network, or goes on where its training stopped."""
     steps, folder = args.steps[stage - 1], stage_folder(args, stage) / name
-    warm_up = min(50, steps // 6)
     schedule = (
-        f"max_iters={steps}",
-        f"param_scheduler.0.end={warm_up}",
-        f"param_scheduler.1.begin={warm_up}",
+        *schedule_options(steps, args.batch_size),
         *([f"optim_wrapper.optimizer.lr={args.lr}"] if args.lr else []),
-        f"train_cfg.val_begin={steps + 1}",
-        f"batch_size={args.batch_size}",
         f"default_hooks.checkpoint.interval={max(1, 100 // args.batch_size)}",
         "default_hooks.checkpoint.save_best=None",
     )

@@ -28,3 +28,15 @@ def run_logged(command: Sequence[str], folder: Path, threads: int = 1) -> str:
             check=False,
         )
     return f"{command[0]} failed, see {folder / 'output.log'}" if done.returncode else ""
+
+
+def schedule_options(steps: int, batch_size: int) -> list[str]:
+    """Config options of a short training of a mini network that is scored by itself."""
+    warm_up = min(50, steps // 6)
+    return [
+        f"max_iters={steps}",
+        f"batch_size={batch_size}",
+        f"param_scheduler.0.end={warm_up}",
+        f"param_scheduler.1.begin={warm_up}",
+        f"train_cfg.val_begin={steps + 1}",
+    ]

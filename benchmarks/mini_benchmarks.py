@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 from environment import describe_environment
-from logged_tool import run_logged
+from logged_tool import run_logged, schedule_options
 from trivial_predictors import all_empty, class_prior, labels_alone, score_all, scored_labels, table
 
 from htcl.config import load_config
@@ -86,14 +86,9 @@ def train(name: str, args: argparse.Namespace) -> dict[str, float]:
     folder = args.work_dir / f"{name}_{args.steps}_steps_of_{args.batch_size}"
     scores, trained = folder / "scores.json", folder / f"iter_{args.steps}.pth"
     options = [f"data_root={data_root(name, args)}", *args.cfg_options]
-    warm_up = min(50, args.steps // 6)
     if not trained.is_file():
         schedule = [
-            f"max_iters={args.steps}",
-            f"batch_size={args.batch_size}",
-            f"param_scheduler.0.end={warm_up}",
-            f"param_scheduler.1.begin={warm_up}",
-            f"train_cfg.val_begin={args.steps + 1}",
+            *schedule_options(args.steps, args.batch_size),
             f"default_hooks.checkpoint.interval={min(100, args.steps)}",
         ]
         command = ["tools/train.py", config_path(name), "--work-dir", str(folder), "--resume"]

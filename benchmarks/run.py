@@ -43,6 +43,8 @@ from typing import Any
 # Each revision sets its own variables; those of this one are not for the others.
 ENVIRONMENT = dict(os.environ)
 
+from other_revision import other_tree  # noqa: E402
+
 from htcl.command_line import (  # noqa: E402
     add_cfg_options,
     count,
@@ -182,42 +184,6 @@ def _default_threads() -> int:
 def _default_workers() -> list[int]:
     cores = len(os.sched_getaffinity(0))
     return sorted({1, cores, *(n for n in (2, 4, 8, 16, 32) if n < cores)})
-
-
-@contextlib.contextmanager
-def other_tree(revision: str) -> Iterator[tuple[Path, str]]:
-    """Lays another revision out in a temporary folder.
-
-    Args:
-        revision: A name that git knows.
-
-    Yields:
-        The folder, and the abbreviated commit.
-
-    Raises:
-        InvalidValueError: If there is no such revision, or no repository.
-    """
-    from htcl.errors import InvalidValueError
-
-    def git(*words: str) -> subprocess.CompletedProcess[str]:
-        command = ["git", "-C", str(ROOT), "-c", "core.hooksPath=/dev/null", *words]
-        try:
-            return subprocess.run(command, capture_output=True, text=True, check=False)
-        except FileNotFoundError as error:
-            raise InvalidValueError("--against needs git, which is not installed") from error
-
-    known = git("rev-parse", "--short", "--verify", "--quiet", f"{revision}^{{commit}}")
-    if known.returncode:
-        raise InvalidValueError(f"--against {revision}: git knows no such revision in {ROOT}")
-    with tempfile.TemporaryDirectory(prefix="htcl_against_") as folder:
-        tree = Path(folder) / "tree"
-        made = git("worktree", "add", "--detach", str(tree), revision)
-        if made.returncode:
-            raise InvalidValueError(f"--against {revision}: {made.stderr.strip()}")
-        try:
-            yield tree, known.stdout.strip()
-        finally:
-            git("worktree", "remove", "--force", str(tree))
 
 
 def measure(spec: dict[str, Any]) -> dict[str, Any]:

@@ -149,12 +149,13 @@ def test_another_tree_is_really_the_one_that_is_imported(run, tmp_path):
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs the git repository")
-def test_other_tree_is_there_and_goes_away(run):
-    with run.other_tree("HEAD") as (tree, revision):
+def test_other_tree_is_there_and_goes_away(bench):
+    other_tree = bench("other_revision").other_tree
+    with other_tree("HEAD") as (tree, revision):
         assert (tree / "projects/htcl/__init__.py").is_file()
         assert len(revision) >= 7
     assert not tree.exists()
-    with pytest.raises(InvalidValueError, match="no such revision"), run.other_tree("nothing"):
+    with pytest.raises(InvalidValueError, match="no such revision"), other_tree("nothing"):
         pass
 
 

@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
 
     from tqdm import tqdm
 
-    from mini_kitti.street_pack import pack_streets, unpack_streets
+    from mini_kitti.writer.street_pack import pack_streets, unpack_streets
 
     try:
         if args.what == "unpack":

@@ -80,10 +80,11 @@ def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 
 def shortened(text: str, type_face: ImageFont.FreeTypeFont, width: float) -> str:
     """Returns as much of a text as ``width`` pixels hold, with an ellipsis if that is not all."""
-    kept = text
-    while kept and type_face.getlength(text if kept == text else f"{kept}…") > width:
-        kept = kept[:-1]
-    return text if kept == text else f"{kept}…"
+    if type_face.getlength(text) <= width:
+        return text
+    while text and type_face.getlength(f"{text}…") > width:
+        text = text[:-1]
+    return f"{text}…"
 
 
 def draw_legend(

@@ -65,7 +65,7 @@ def unpack_streets(pack: Path, root: Path) -> list[str]:
     with tarfile.open(pack, "r:xz") as content:
         # Nothing lands outside of the folder, whatever the names in the file are.
         content.extractall(root, filter="data")
-        names = {Path(name).parts[1] for name in content.getnames()}
+        parts = [Path(name).parts for name in content.getnames()]
     for path in root.rglob(f"*{_HALF}"):
         points = np.fromfile(path, np.float16).reshape(-1, 3).astype(np.float32)
         scan = np.pad(points, ((0, 0), (0, 1)), constant_values=_REMISSION)
@@ -74,7 +74,7 @@ def unpack_streets(pack: Path, root: Path) -> list[str]:
     for path in root.rglob(f"*{_SHORT}"):
         np.fromfile(path, np.uint16).astype(np.uint32).tofile(path.with_suffix(""))
         path.unlink()
-    return sorted(names)
+    return sorted({each[1] for each in parts if len(each) > 2})
 
 
 def _files(root: Path, name: str) -> Iterator[Path]:

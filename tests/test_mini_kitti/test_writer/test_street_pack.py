@@ -12,7 +12,7 @@ from PIL import Image
 
 from htcl.datasets.image_files import read_image
 from mini_kitti import MiniKittiSettings, make_mini_kitti
-from mini_kitti.street_pack import pack_streets, unpack_streets
+from mini_kitti.writer.street_pack import pack_streets, unpack_streets
 
 
 @pytest.fixture(scope="module")
