@@ -91,7 +91,8 @@ def demo(args: argparse.Namespace) -> None:
         f"training, {iters} steps",
         [
             "python", "tools/train.py", CONFIG, "--work-dir", work_dir, *start,
-            "--cfg-options", f"train_cfg.max_iters={iters}", "default_hooks.logger.interval=20",
+            "--cfg-options", f"train_cfg.max_iters={iters}", "batch_size=1",
+            "default_hooks.logger.interval=20",
             # The next step evaluates; no need to do so twice.
             "val_cfg=None", "val_dataloader=None", "val_evaluator=None", *options,
         ],
