@@ -105,11 +105,12 @@ def _measure_network(spec: dict[str, Any]) -> dict[str, Any]:
     model = build_model(cfg, spec["precision"], device).train(training)
     if not training:
         fold(model)
+    size = spec["batch_size"]
     if spec["data"]:
-        batch = real_batch(model, cfg, spec["frame"])
+        batch = real_batch(model, cfg, spec["frame"], size)
     else:
-        batch = to_device(synthetic_batch(model, cfg, spec["cameras"], training), device)
-    notes: dict[str, Any] = {"input_size": list(cfg.input_size)}
+        batch = to_device(synthetic_batch(model, cfg, spec["cameras"], training, size), device)
+    notes: dict[str, Any] = {"input_size": [*([size] if size > 1 else []), *cfg.input_size]}
     if training:
         step = _training_step(model, batch, cfg, spec["precision"], notes)
     else:

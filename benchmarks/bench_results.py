@@ -16,7 +16,7 @@ from htcl.errors import InvalidValueError
 from htcl.files import atomic_write
 
 # What makes two measurements the same one; rounds of it are united in one row.
-_ROW = ("what", "config", "case", "precision", "device", "threads", "sample", "side")
+_ROW = ("what", "config", "case", "precision", "device", "threads", "sample", "batch_size", "side")
 _FIXED_FACTS = ("processor", "cores", "memory_gib", "gpu", "python", "torch", "cuda")
 _MIB = 2**20
 AXES = {

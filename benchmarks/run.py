@@ -81,6 +81,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--rounds", type=count, help="processes a measurement (default: 1; 3 with --against)")
     add("--repeats", type=number, default=5, help="timed passes (default: 5); 0: the first one")
     add("--warmup", type=number, help="more passes before (default: 0, on a GPU 3)")
+    add("--batch-size", type=count, default=1, help="samples of a pass (default: 1)")
     add("--threads", type=count, help="threads of each process (default: PyTorch's choice)")
     add("--out", type=Path, help="folder of results (default: a new one in work_dirs/benchmarks)")
     add("--resume", action="store_true", help="go on with the results in --out")
@@ -121,6 +122,7 @@ def measurements(args: argparse.Namespace) -> list[dict[str, Any]]:
         "workers": args.workers or _default_workers(),
         "sample": f"{args.sequence}/{args.frame or 'first'}" if args.data else "noise",
         "cameras": 1,
+        "batch_size": args.batch_size,
         "case": {},
         "options": _options(args),
     }

@@ -92,7 +92,7 @@ def _spec(**changes):
         "what": "forward", "config": MONO, "precision": "fp32", "device": "cpu", "side": "this",
         "threads": torch.get_num_threads(), "repeats": 0, "warmup": 0, "data": "", "case": {},
         "sequence": "00", "frame": "", "history_stride": 1, "history_metres": None,
-        "workers": [1], "cameras": 1,
+        "workers": [1], "cameras": 1, "batch_size": 1,
         "options": {"input_size": [64, 160]}, "tree": str(ROOT), "revision": "r", "round": 0,
         "sample": "noise", **changes,
     }  # fmt: skip
@@ -115,12 +115,21 @@ def measured(bench, tmp_path, repo_root, monkeypatch):
 
 
 def test_training_step(measured):
-    found = measured(what="train")
+    found = measured(what="train", batch_size=2)
+    assert found["input_size"] == [2, 64, 160]
     assert found["parameters_without_gradient"] == 0
     assert all(math.isfinite(value) for value in found["losses"].values())
     assert {"loss", "loss_depth", "loss_point_ce"} <= set(found["losses"])
     assert found["synchronisations"] is None and len(found["seconds"]) == 1
     assert found["flops"] > 0 and found["operators"] > 1000
+
+
+def test_training_step_of_six_cameras(measured):
+    """Its losses see what the cameras see: the noise has a mask too."""
+    config = "projects/configs/occupancy/mini/occ3d.py"
+    found = measured(what="train", config=config, cameras=6, options={"input_size": [32, 64]})
+    assert found["parameters_without_gradient"] == 0
+    assert all(math.isfinite(value) for value in found["losses"].values())
 
 
 def test_stages(measured):

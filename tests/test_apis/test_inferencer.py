@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,6 +59,16 @@ def test_no_right_image_without_stereo(mini_weights, clip):
     assert "right" not in inputs and "current_from_history" in inputs
     left = {key: value for key, value in clip.items() if key != "right"}
     assert len(inferencer(left, max_frames=1)["predictions"]) == 1
+
+
+def test_how_many_frames_there_will_be(mono, clip):
+    """The progress bar knows its end before a frame is read; a video's is not known."""
+    frames = len(list(Path(clip["left"]).iterdir()))
+    assert mono.clips.count(clip, 1, None) == frames
+    assert mono.clips.count(clip, frames, None) == 1
+    # The first, and one more.
+    assert mono.clips.count(clip, frames - 1, None) == 2
+    assert mono.clips.count(clip, 1, 2) == 2
 
 
 def test_same_samples_as_the_data_set(stereo, kitti_tree, clip):

@@ -45,6 +45,15 @@ class ClipReader:
         calibration = calib if isinstance(calib, CameraCalibration) else read_calibration(calib)
         return ClipBuilder(calibration, self.specification, self.inputs, spacing, name)
 
+    def count(self, item: Mapping[str, Any], every: int, max_frames: int | None) -> int | None:
+        """How many samples a drive will have; None for a video, whose length shows at its end."""
+        source = read_rig(item["rig"])[0].images if item.get("rig") else item["left"]
+        names = FrameSource(source).names
+        if names is None:
+            return None
+        found = -(-len(names) // every)
+        return found if max_frames is None else min(found, max_frames)
+
     def samples(
         self,
         item: Mapping[str, Any],

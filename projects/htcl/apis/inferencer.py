@@ -292,7 +292,11 @@ class HTCLInferencer(BaseInferencer):
         said = {key: before[key] for key in _SPACING_KEYS if key in before}
         memory = _memory(self.clips.spacing.changed(**said))
         collected: dict[str, list] = {"predictions": [], "visualization": []}
-        with tqdm(desc="frames", unit="frame", disable=not self.show_progress) as bar:
+        chosen = before.get("every", 1), before.get("max_frames")
+        counts = [self.clips.count(item, *chosen) for item in listed]
+        total = None if None in counts else sum(filter(None, counts))
+        quiet = not self.show_progress
+        with tqdm(desc="frames", unit="frame", total=total, disable=quiet) as bar:
             for batch in self.preprocess(listed, batch_size, **before):
                 preds = self.forward(batch, memory)
                 pictures = self.visualize(listed, preds, **drawing)
