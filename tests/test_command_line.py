@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
 
 import pytest
+from torch.utils.data import DataLoader
 
 from htcl.command_line import add_cfg_options, count, positive, run_tool, tool_parser
 from htcl.commands import COMMANDS
@@ -39,7 +41,22 @@ def test_a_users_mistake_is_one_line(error, said, capsys):
     assert capsys.readouterr().err == said
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), TypeError("x"), OSError("x")])
+def test_a_killed_data_loader_is_one_line(capsys):
+    def load(args):
+        loader = DataLoader(range(100), num_workers=1)
+        for _ in loader:
+            multiprocessing.active_children()[0].kill()
+
+    assert run(load) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("tool: a process that loads samples is gone (DataLoader worker (pid")
+    assert said.count("\n") == 1
+
+
+FAULTS = [ValueError("x"), KeyError("x"), TypeError("x"), OSError("x"), RuntimeError("x")]
+
+
+@pytest.mark.parametrize("error", FAULTS)
 def test_a_fault_of_the_program_keeps_its_traceback(error):
     with pytest.raises(type(error)):
         run(raising(error))

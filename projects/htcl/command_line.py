@@ -21,6 +21,9 @@ _REFUSALS = {
     errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
 }  # fmt: skip
 
+# How PyTorch says that a process of a data loader died.
+_DEAD_WORKER = "DataLoader worker (pid"
+
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 
 
@@ -106,5 +109,12 @@ def run_tool(
         if error.errno not in _REFUSALS:
             raise
         message = f"{error.filename or 'output'}: {error.strerror}"
+    except RuntimeError as error:
+        if not str(error).startswith(_DEAD_WORKER):
+            raise
+        message = (
+            f"a process that loads samples is gone ({str(error).strip()}). Most often memory ran "
+            "out: fewer of them (num_workers) need less. A training goes on with --resume"
+        )
     print(f"{name}: {message}", file=sys.stderr)
     return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -32,4 +33,8 @@ class RankFaultHook(Hook):
             raise RuntimeError("the fault of the test")
         if self.how == "memory":
             raise MemoryError("the fault of the test")
+        if self.how == "worker":
+            for process in multiprocessing.active_children():
+                process.kill()
+            return
         os.kill(os.getpid(), {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}[self.how])

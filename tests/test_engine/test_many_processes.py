@@ -113,7 +113,7 @@ env_cfg = dict(dist_cfg=dict(timeout=60))
 def train(repo_root, kitti_tree, tmp_path):
     """Trains the toy network in two processes, of which one meets a fault."""
 
-    def train(fault: dict[str, Any], *options: str, **environment: str) -> Any:
+    def train(fault: dict[str, Any], *options: str, processes: int = 2, **environment: str) -> Any:
         config = tmp_path / "faulty.py"
         config.write_text(
             CONFIG.format(base=repo_root / "tests" / "data" / "tiny_htcl.py", fault=fault)
@@ -124,7 +124,14 @@ def train(repo_root, kitti_tree, tmp_path):
             **os.environ, "MINI_KITTI_ROOT": str(kitti_tree), "OMP_NUM_THREADS": "1",
             "PYTHONPATH": os.pathsep.join(paths), **environment,
         }  # fmt: skip
-        command = ["bash", repo_root / "run.sh", config, "2", "--work-dir", tmp_path / "work"]
+        command = [
+            "bash",
+            repo_root / "run.sh",
+            config,
+            str(processes),
+            "--work-dir",
+            tmp_path / "work",
+        ]
         command += list(options)
         return subprocess.run(
             command, check=False, env=env, capture_output=True, text=True, timeout=PATIENCE
@@ -145,6 +152,20 @@ def test_a_rank_that_dies_ends_the_job_and_is_named(how, train, tmp_path):
     else:
         assert re.search(r"rank\s*:\s*1 ", done.stderr), done.stderr[-3000:]
         assert how == "kill" or "the fault of the test" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_loader_is_reported(train, tmp_path):
+    """At once, in one line: nobody waits for its next sample."""
+    options = ("--cfg-options", "num_workers=1", "train_cfg.max_iters=10000")
+    fault = {"how": "worker", "rank": 0, "marker": str(tmp_path / "happened")}
+    done = train(fault, *options, processes=1)
+    assert (tmp_path / "happened").exists()
+    assert done.returncode != 0
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("train: ")]
+    assert "a process that loads samples is gone" in line and "--resume" in line
+    # The traceback that follows is torchrun's.
+    assert "RuntimeError" not in done.stderr
 
 
 @pytest.mark.slow
