@@ -90,7 +90,14 @@ class OccupancyRunner(Runner):
         try:
             return super().build_param_scheduler(scheduler)
         except ValueError as error:
-            raise InvalidValueError(f"param_scheduler: {error}") from error
+            hint = ""
+            if "larger than begin" in str(error):
+                # mini configs: max_iters is also the end of the schedule.
+                hint = (
+                    " (steps or epochs). To stop a training early and keep its schedule, set "
+                    "train_cfg.max_iters (train_cfg.max_epochs) in place of max_iters (max_epochs)"
+                )
+            raise InvalidValueError(f"param_scheduler: {error}{hint}") from error
 
     def load_or_resume(self) -> None:
         """Starts from weights, or goes on: without a file from the newest whole one, if any.
