@@ -17,7 +17,7 @@ demo: setup      ## mini data set, short training, evaluation, pictures: the who
 
 # A process a core, up to four, each with one thread; the tests of a file stay together.
 test coverage: PYTEST_ALL = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --cov
-test: setup      ## the test suite, which must cover 85 % of the lines (about 20 minutes on 2 cores)
+test: setup      ## the test suite, which must cover 85 % of the lines (10 to 20 minutes on 2 cores)
 	@$(PYTEST_ALL) --cov-report=
 
 FAST := $(addprefix tests/test_,geometry ops losses datasets evaluation checkpoint visualization) \
