@@ -25,20 +25,18 @@ from environment import describe_environment
 from logged_tool import run_logged
 from page_section import write_section
 from trivial_predictors import (
-    all_empty,
-    class_prior,
+    COLUMNS,
     labels_alone,
-    road_plane,
     score_all,
     scored_labels,
     table,
+    trivial_guesses,
 )
 
 from htcl.config import load_config
 from htcl.datasets.specification import build_specification
 
 ROOT = Path(__file__).resolve().parents[1]
-COLUMNS = ("IoU", "mIoU", "12.8m/IoU", "12.8m/mIoU", "25.6m/IoU", "25.6m/mIoU")
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -129,12 +127,7 @@ def trivial(config: str) -> tuple[dict[str, dict[str, float]], list[float]]:
     cfg = load_config(config)
     specification = build_specification(cfg.specification)
     unseen = labels_alone(cfg.val_dataloader)
-    training = labels_alone(cfg.train_dataloader)
-    guesses = {
-        "all empty": all_empty(specification),
-        "road plane": road_plane(specification),
-        "class prior": class_prior(scored_labels(training, specification), specification),
-    }
+    guesses = trivial_guesses(labels_alone(cfg.train_dataloader), specification)
     counts = torch.zeros(specification.num_classes, dtype=torch.int64)
     for labels in scored_labels(unseen, specification):
         counts += torch.bincount(labels.flatten().long(), minlength=256)[: len(counts)]

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from environment import describe_environment
 from logged_tool import run_logged, schedule_options
-from trivial_predictors import all_empty, class_prior, labels_alone, score_all, scored_labels, table
+from trivial_predictors import labels_alone, score_all, table, trivial_guesses
 
 from htcl.config import load_config
 from htcl.datasets.specification import build_specification
@@ -106,10 +106,7 @@ def trivial_scores(name: str, args: argparse.Namespace) -> tuple[dict[str, Any],
     cfg = load_config(config_path(name), options)
     specification = build_specification(cfg.specification)
     training, validation = labels_alone(cfg.train_dataloader), labels_alone(cfg.val_dataloader)
-    guesses = {
-        "all empty": all_empty(specification),
-        "class prior": class_prior(scored_labels(training, specification), specification),
-    }
+    guesses = trivial_guesses(training, specification)
     scores = score_all(guesses, validation, specification, ranges=())
     return scores, len(training), len(validation)
 

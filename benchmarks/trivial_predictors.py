@@ -12,6 +12,18 @@ from htcl.datasets.rig_range import LIDAR_HEIGHT
 from htcl.datasets.specification import DatasetSpecification
 from htcl.evaluation.ssc_metric import SSCMetric
 
+# Scores of a table of a whole scene: IoU and mIoU, to 51.2 m and to two shorter ranges.
+COLUMNS = ("IoU", "mIoU", "12.8m/IoU", "12.8m/mIoU", "25.6m/IoU", "25.6m/mIoU")
+
+
+def trivial_guesses(training: Any, specification: DatasetSpecification) -> dict[str, torch.Tensor]:
+    """All empty, the road plane (where a road is a class) and the prior of a training data set."""
+    guesses = {"all empty": all_empty(specification)}
+    if "road" in specification.class_names:
+        guesses["road plane"] = road_plane(specification)
+    prior = class_prior(scored_labels(training, specification), specification)
+    return {**guesses, "class prior": prior}
+
 
 def all_empty(specification: DatasetSpecification) -> torch.Tensor:
     """Free space everywhere, (X, Y, Z) uint8."""

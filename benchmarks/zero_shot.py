@@ -23,15 +23,7 @@ from pathlib import Path
 
 from environment import describe_environment
 from real_frames import make_ground_truth
-from trivial_predictors import (
-    all_empty,
-    class_prior,
-    labels_alone,
-    road_plane,
-    score_all,
-    scored_labels,
-    table,
-)
+from trivial_predictors import COLUMNS, labels_alone, score_all, table, trivial_guesses
 
 from htcl.config import load_config
 from htcl.datasets.specification import build_specification
@@ -39,7 +31,6 @@ from htcl.engine.runner import build_runner
 from htcl.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
-COLUMNS = ("IoU", "mIoU", "12.8m/IoU", "12.8m/mIoU", "25.6m/IoU", "25.6m/mIoU")
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -87,15 +78,10 @@ def main(argv: list[str] | None = None) -> int:
     specification = build_specification(cfg.specification)
     dataset = runner.test_dataloader.dataset
     training = labels_alone(streets.train_dataloader)
-    labels = scored_labels(training, specification)
-    trivial = {
-        "all empty": all_empty(specification),
-        "road plane": road_plane(specification),
-        f"class prior of {len(training)} synthetic frames": class_prior(labels, specification),
-    }
-    scores |= score_all(trivial, dataset, specification)
+    scores |= score_all(trivial_guesses(training, specification), dataset, specification)
     print(
-        f"{len(dataset)} real frames, per cent; {describe_environment()}\n{table(scores, COLUMNS)}"
+        f"{len(dataset)} real frames, per cent; the class prior is that of {len(training)} "
+        f"synthetic frames; {describe_environment()}\n{table(scores, COLUMNS)}"
     )
     if args.json:
         with atomic_write(args.json, "w") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -43,6 +44,18 @@ def test_the_road_lies_under_the_wheels(trivial):
     plane = trivial.road_plane(SPECIFICATION)
     assert (plane[:, :, 1] == 9).all()
     assert (plane != 0).sum() == 4
+
+
+def test_all_three(trivial, monkeypatch):
+    """Of two training labels; a benchmark without a class named road has no road plane."""
+    monkeypatch.setattr(trivial, "scored_labels", lambda labels, _: iter(labels))
+    labels = [_label(9), _label(9)]
+    guesses = trivial.trivial_guesses(labels, SPECIFICATION)
+    assert tuple(guesses) == ("all empty", "road plane", "class prior")
+    assert (guesses["class prior"] == 9).all()
+    names = ["free", *(f"class {index}" for index in range(1, 20))]
+    other = replace(SPECIFICATION, class_names=names)
+    assert tuple(trivial.trivial_guesses(labels, other)) == ("all empty", "class prior")
 
 
 def test_scores(trivial):
