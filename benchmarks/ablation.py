@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from ablation_report import FRAMES, paired_table, plot, table
-from ablation_rows import METRICS, ROWS, SHIPPED, Row
+from ablation_rows import FIRST_STAGE, METRICS, ROWS, SHIPPED, Row
 from environment import describe_environment
 from logged_tool import run_logged, schedule_options
 from tqdm import tqdm
@@ -137,6 +137,7 @@ def _train(
     train += ["--seed", str(seed), "--resume", *(["--amp"] if args.amp else [])]
     train += [] if start is None else ["--load-from", str(start)]
     train += ["--cfg-options", *schedule, *_streets(args), *row.options]
+    train += FIRST_STAGE if stage == 1 else ()
     return run_logged(train, folder, args.threads)
 
 

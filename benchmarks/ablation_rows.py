@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-CONFIG = "projects/configs/occupancy/mini/htcl_plus.py"
+CONFIG = "projects/configs/occupancy/mini/htcl_plus_streets.py"
+SHIPPED_CONFIG = "projects/configs/occupancy/mini/htcl_plus.py"
 POINTS_CONFIG = "projects/configs/occupancy/mini/htcl_points.py"
 # Start of rows that go on from the shipped checkpoint.
 SHIPPED = "shipped"
+# A network that begins looks for surfaces before it tells them apart, as in `make train-mini`.
+FIRST_STAGE = ("class_weights=1" + ",3" * 19,)
 
 
 class Row(NamedTuple):
@@ -68,8 +71,8 @@ ROWS = {
         (f"{TEMPORAL}.volume.type=CorrelationVolume",),
     ),
     "no_correction": Row("history does not correct the depth", (f"{TEMPORAL}.depth_score=None",)),
-    "plus": Row("matching alone (htcl_plus)", start=SHIPPED),
-    "still": Row("no history", NO_HISTORY, start=SHIPPED),
+    "plus": Row("matching alone (htcl_plus)", start=SHIPPED, config=SHIPPED_CONFIG),
+    "still": Row("no history", NO_HISTORY, start=SHIPPED, config=SHIPPED_CONFIG),
     "points": _points("matching and points, all believed", "model.point_history.trust=None"),
     "points_trust": _points("matching and points by trust (htcl_points)"),
     "points_alone": _points("points by trust, no matching", *NO_MATCHING),

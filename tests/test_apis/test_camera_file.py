@@ -78,7 +78,7 @@ def test_intrinsics_follow_a_resize(tmp_path):
     [
         (("fx: 720.0\n", ""), "lacks fx"),
         (("{height: 1.65, pitch: 0.0}", "{height: 1.65}"), "lacks camera.pitch"),
-        (("baseline", "base_line"), "unknown key base_line"),
+        (("baseline", "base_line"), "unknown key base_line; did you mean baseline?"),
         (("fy: 710.0", "fy: wide"), "fy must be a number"),
         (("fx: 720.0", "fx: -1"), "fx must be positive"),
         (("baseline: 0.5", "baseline: 0"), "baseline must be positive"),

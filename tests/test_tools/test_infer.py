@@ -133,7 +133,10 @@ def test_errors_are_one_line(tool, weights, clip, shared_dir, capsys):
     def error_of(**changes):
         changed = {f"--{key}": value for key, value in changes.items()}
         assert tool.main(line(stereo, clip | changed)) == 1
-        error = capsys.readouterr().err.strip().splitlines()[-1]
+        printed = capsys.readouterr().err
+        # No bar that ends before it began.
+        assert "0/" not in printed
+        error = printed.strip().splitlines()[-1]
         assert error.startswith("infer: ")
         return error
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from htcl.config_keys import closest
 from htcl.datasets.calibration import KittiCalibration
 from htcl.datasets.plausibility import (
     check_image_size,
@@ -197,8 +198,10 @@ def check_keys(
             "docs/inference.md shows a complete file"
         )
     known = required + optional
-    if unknown := names(key for key in found if key not in known):
-        raise InvalidValueError(f"{path}: unknown key {unknown}; known are {names(known)}")
+    if unknown := [key for key in found if key not in known]:
+        likely = closest(set(known) - set(found), str(unknown[0]))
+        hint = f"did you mean {prefix}{likely}?" if likely else f"known are {names(known)}"
+        raise InvalidValueError(f"{path}: unknown key {names(unknown)}; {hint}")
 
 
 def _number(path: Path, key: str, value: Any) -> float:

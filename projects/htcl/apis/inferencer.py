@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -296,8 +297,11 @@ class HTCLInferencer(BaseInferencer):
         counts = [self.clips.count(item, *chosen) for item in listed]
         total = None if None in counts else sum(filter(None, counts))
         quiet = not self.show_progress
+        batches = self.preprocess(listed, batch_size, **before)
+        # What is wrong with calibration or paths shows here, before there is a bar.
+        first = list(itertools.islice(batches, 1))
         with tqdm(desc="frames", unit="frame", total=total, disable=quiet) as bar:
-            for batch in self.preprocess(listed, batch_size, **before):
+            for batch in itertools.chain(first, batches):
                 preds = self.forward(batch, memory)
                 pictures = self.visualize(listed, preds, **drawing)
                 part = self.postprocess(preds, pictures, return_datasamples, **after)
