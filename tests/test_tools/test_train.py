@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from htcl.checkpoint.loading import load_checkpoint_file
 from htcl.config import load_config
+from htcl.datasets.occupancy_dataset import OccupancyDataset
 from htcl.engine.runner import build_runner
 from htcl.models.htcl import HTCL
 
@@ -100,6 +102,19 @@ class TestResume:
         )
         assert_same_state(whole, resumed)
         assert [row["step"] for row in scalars(stopped) if "loss" in row] == [3, 4]
+
+    def test_finished(self, run_tool, training_config, trained, tmp_path, monkeypatch, capsys):
+        """No sample is read to be skipped, and nothing is trained or written."""
+
+        def refuse(*_):
+            raise AssertionError("a sample was read")
+
+        monkeypatch.setattr(OccupancyDataset, "prepare_data", refuse)
+        checkpoint = shutil.copy(trained / "iter_4.pth", tmp_path)
+        assert run_tool("train.py", training_config, "--work-dir", tmp_path, "--resume") == 0
+        said = "".join(capsys.readouterr())
+        assert f"{checkpoint} ends the schedule (4 steps): nothing to train" in said
+        assert [path.name for path in tmp_path.glob("*.pth")] == ["iter_4.pth"]
 
     def test_full_disk(self, run_tool, training_config, stopped, capsys):
         """One line; what was there stays."""

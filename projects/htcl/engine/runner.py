@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import re
@@ -29,6 +30,7 @@ from htcl.checkpoint.fit import (
     say_other_data,
 )
 from htcl.checkpoint.loading import register_checkpoint_loader
+from htcl.checkpoint.pretrained_files import check_pretrained_files
 from htcl.checkpoint.resuming import checkpoints_of, newest_checkpoint
 from htcl.engine.distributed import set_up_launcher
 from htcl.engine.loaders import prepare_loader, seed_by_pass
@@ -149,6 +151,11 @@ class OccupancyRunner(Runner):
                 f"--resume {filename!r}: the file holds weights alone, without the state of a "
                 "training to go on with; start from them with --load-from"
             ) from error
+        if self.iter >= self.max_iters:
+            self.logger.info(f"{filename} ends the schedule ({self.iter} steps): nothing to train")
+            # mmengine's loop would read all samples again to skip them.
+            if hasattr(self.train_loop, "dataloader_iterator"):
+                self.train_loop.dataloader_iterator = itertools.repeat(None)
 
     def _maybe_compile(self, target: str) -> None:
         """Before a training: the key ``compile`` names its target itself."""
@@ -214,7 +221,7 @@ def build_runner(
         cfg.load_from, cfg.resume = None, False
     goes_on = cfg.get("resume") and bool(checkpoints_of(cfg.work_dir))
     replaced = checkpoint is not None or cfg.get("load_from") is not None or goes_on
-    _check_pretrained(cfg, replaced)
+    check_pretrained_files(cfg.model, replaced)
     with config_errors(cfg):
         runner = OccupancyRunner.from_cfg(cfg)
     if cfg.get("load_from") is not None and not cfg.get("resume"):
@@ -311,38 +318,6 @@ def choose_work_dir(cfg: Config, work_dir: str | Path | None = None) -> str:
     # The folder too: configs of the same name exist at full and at mini size.
     config = Path(cfg.filename).resolve()
     return os.path.join("work_dirs", config.parent.name, config.stem)
-
-
-def _check_pretrained(cfg: Config, replaced: bool) -> None:
-    """Looks for the files of pretrained parts; takes missing ones out of the config if replaced."""
-    for path, part in _parts(cfg.model, "model"):
-        steps = part.get("init_cfg") or []
-        kept = []
-        for step in [steps] if isinstance(steps, dict) else steps:
-            file = step.get("checkpoint")
-            if file is None or (not replaced and "://" in file) or Path(file).is_file():
-                kept.append(step)
-            elif not replaced:
-                raise MissingFileError(
-                    f"pretrained weights {file!r} of {path} do not exist; pretrain/README.md "
-                    "says where to get them. Without them: --cfg-options "
-                    f"{path}.init_cfg=None, or --load-from a checkpoint of the whole network"
-                )
-        if isinstance(steps, list) and kept != steps:
-            part["init_cfg"] = kept
-        elif steps and not kept:
-            part.pop("init_cfg")
-
-
-def _parts(part: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """All dicts of a model's config, by dotted key."""
-    if isinstance(part, dict):
-        yield path, part
-        for key, value in part.items():
-            yield from _parts(value, f"{path}.{key}")
-    elif isinstance(part, list | tuple):
-        for index, value in enumerate(part):
-            yield from _parts(value, f"{path}.{index}")
 
 
 def _choose_deterministic_operators() -> None:
