@@ -3,20 +3,22 @@
 The study has two stages. The networks of one image and of stereo without history are trained from
 scratch, once. From them every row trains on under several seeds, with the same steps, data and
 schedule; rows with history start with an untrained temporal branch. So rows with history differ in
-nothing but what their names say, and no time goes into learning the same images again. Rows on the
-history as points (points...), and `plus` to compare them with, all start from the shipped
-checkpoint instead. All are scored on the validation streets, which nothing trained on: the scene,
-as a whole, in view and out of view, and the depth distribution that lifts the image features,
-against lidar (benchmarks/depth_error.py). The data are synthetic.
+nothing but what their names say, and no time goes into learning the same images again. Data and
+class weights are those of `make train-mini`. Rows on the history as points (points...), and `plus`
+to compare them with, all start from the shipped checkpoint instead. All are scored on the
+validation streets, which nothing trained on: the scene, as a whole, in view and out of view, and
+the depth distribution that lifts the image features, against lidar (benchmarks/depth_error.py). The
+data are synthetic.
 
 Runs are processes of their own, two at a time with one thread each by default.
 Finished runs are kept and interrupted ones go on where they were: the same command continues the
 whole study.
 
 Examples:
-  python benchmarks/ablation.py --rows mono stereo released right
-  python benchmarks/ablation.py --seeds 0                 # every row once
-  python benchmarks/ablation.py --report                  # table and plot of what is finished
+  python tools/make_mini_kitti.py --out data/streets --streets 66 --lean --label-every 3
+  python benchmarks/ablation.py --amp --rows mono stereo released right --against right
+  python benchmarks/ablation.py --amp --seeds 0           # every row once
+  python benchmarks/ablation.py --amp --report            # table and plot of what is finished
   python benchmarks/ablation.py --rows plus points points_trust --batch-size 4 --steps 0 60 \
       --lr 1e-3 --data data/streets --train-sequences 00 01 --val-sequences 08 09
 """
@@ -55,11 +57,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--steps",
         nargs=2,
         type=int,
-        default=(600, 200),
+        default=(600, 150),
         metavar="N",
-        help="steps of the two stages; no second one scores the start (default: 600 200)",
+        help="steps of the two stages; no second one scores the start (default: 600 150)",
     )
-    parser.add_argument("--batch-size", type=int, default=1, help="samples of a step (default: 1)")
+    parser.add_argument("--batch-size", type=int, default=4, help="samples of a step (default: 4)")
     parser.add_argument("--data", help="root of the streets (default: the config's)")
     words = "streets (default: the config's)"
     parser.add_argument("--train-sequences", nargs="+", default=(), help=words)

@@ -192,6 +192,9 @@ def test_rows_start_from_the_first_stage(ablation, tmp_path, recorded):
     assert "--load-from" not in first and "model.temporal=None" in first
     start = ablation.final_checkpoint(args, "stereo")
     assert second[second.index("--load-from") + 1] == str(start)
+    # One weight for all occupied classes at first, those of the config then.
+    assert "class_weights=" + ",".join("1" + "3" * 19) in first
+    assert not [option for option in second if option.startswith("class_weights")]
     for command, steps in ((first, 5), (second, 3)):
         # What was interrupted goes on, whatever it started from.
         assert "--resume" in command
