@@ -34,11 +34,12 @@ from pathlib import Path
 from typing import Any
 
 from ablation_report import FRAMES, paired_table, plot, table
-from ablation_rows import FIRST_STAGE, METRICS, ROWS, SHIPPED, Row
+from ablation_rows import CONFIG, FIRST_STAGE, METRICS, ROWS, SHIPPED, Row
 from environment import describe_environment
 from logged_tool import run_logged, schedule_options
 from tqdm import tqdm
 
+from htcl.config import load_config
 from htcl.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,8 +63,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="steps of the two stages; no second one scores the start (default: 600 150)",
     )
     parser.add_argument("--batch-size", type=int, default=4, help="samples of a step (default: 4)")
-    parser.add_argument("--data", help="root of the streets (default: the config's)")
-    words = "streets (default: the config's)"
+    parser.add_argument("--data", help="root of the streets (default: as make train-mini)")
+    words = "streets (default: as make train-mini)"
     parser.add_argument("--train-sequences", nargs="+", default=(), help=words)
     parser.add_argument("--val-sequences", nargs="+", default=(), help=words)
     parser.add_argument("--lr", type=float, help="learning rate (default: the config's)")
@@ -144,11 +145,11 @@ def _train(
 
 
 def _streets(args: argparse.Namespace) -> list[str]:
-    """Options that choose the data."""
-    options = [f"data_root={args.data}"] if args.data else []
-    for split in ("train", "val"):
-        if names := getattr(args, f"{split}_sequences"):
-            options.append(f"{split}_sequences={','.join(names)}")
+    """Options that choose the data: the same for all rows, whatever their configs say."""
+    cfg = load_config(ROOT / CONFIG)
+    options = [f"data_root={args.data or cfg.data_root}"]
+    for split in ("train_sequences", "val_sequences"):
+        options.append(f"{split}={','.join(getattr(args, split) or cfg[split])}")
     return options
 
 

@@ -217,6 +217,21 @@ def test_scores_are_of_the_network_that_was_trained(ablation, tmp_path, recorded
     )
 
 
+def test_all_rows_have_the_same_streets(ablation, tmp_path, recorded):
+    """Also those whose config has other ones."""
+    for name in ("right", "points"):
+        assert ablation.run_one(name, 0, _args(tmp_path)) == ""
+    chosen = [
+        tuple(option for option in command if option.startswith("val_sequences="))
+        for command in recorded[0]
+    ]
+    assert set(chosen) == {("val_sequences=08,09,155,156",)}
+
+
+def test_first_stage_is_that_of_the_shipped_checkpoint(ablation, repo_root):
+    assert ablation.FIRST_STAGE[0] in (repo_root / "Makefile").read_text()
+
+
 def test_without_steps_the_start_is_scored(ablation, tmp_path, recorded):
     commands, _ = recorded
     args = _args(tmp_path, steps=(0, 0))
