@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from multiprocessing.connection import Client, Listener
 
 import pytest
 from torch.utils.data import DataLoader
@@ -48,12 +49,47 @@ def test_a_killed_data_loader_is_one_line(capsys):
             multiprocessing.active_children()[0].kill()
 
     assert run(load) == 1
+    # Python itself may add that it ignored the signal's exception in a destructor.
+    *_, said = capsys.readouterr().err.splitlines()
+    assert said.startswith("tool: a process that loads samples is gone (DataLoader worker (pid")
+
+
+def read_from_the_dead(_):
+    ours, theirs = multiprocessing.Pipe()
+    theirs.close()
+    ours.recv()
+
+
+def write_to_the_dead(_):
+    ours, theirs = multiprocessing.Pipe()
+    theirs.close()
+    ours.send("word")
+
+
+def call_the_dead(_):
+    with Listener() as listener:
+        address = listener.address
+    Client(address)
+
+
+@pytest.mark.parametrize("use", [read_from_the_dead, write_to_the_dead, call_the_dead])
+def test_a_connection_to_a_dead_process_is_one_line(use, capsys):
+    """What a killed data loader leaves until the system reports its end."""
+    assert run(use) == 1
     said = capsys.readouterr().err
     assert said.startswith("tool: a process that loads samples is gone (DataLoader worker (pid")
     assert said.count("\n") == 1
 
 
-FAULTS = [ValueError("x"), KeyError("x"), TypeError("x"), OSError("x"), RuntimeError("x")]
+FAULTS = [
+    ConnectionResetError("x"),
+    EOFError("x"),
+    ValueError("x"),
+    KeyError("x"),
+    TypeError("x"),
+    OSError("x"),
+    RuntimeError("x"),
+]
 
 
 @pytest.mark.parametrize("error", FAULTS)

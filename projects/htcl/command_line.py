@@ -11,6 +11,8 @@ import errno
 import math
 import os
 import sys
+import time
+import traceback
 from collections.abc import Callable
 
 from htcl.errors import UserError
@@ -93,7 +95,7 @@ def run_tool(
         args: Its arguments.
     """
     try:
-        return function(args) or 0
+        return _run_to_the_end(function, args) or 0
     except UserError as error:
         # A data loader's process wraps what it raised in the text of a traceback.
         kind = f"{type(error).__module__}.{type(error).__qualname__}"
@@ -118,3 +120,22 @@ def run_tool(
         )
     print(f"{name}: {message}", file=sys.stderr)
     return 1
+
+
+def _run_to_the_end(
+    function: Callable[[argparse.Namespace], int | None], args: argparse.Namespace
+) -> int | None:
+    """Calls ``function``; a connection that a dead process left behind is PyTorch's dead worker.
+
+    The connection to a data loader's process can be gone before the system reports the process's
+    end, so that the reader sees a reset, a refusal or an end of file where PyTorch, a moment later,
+    raises RuntimeError from the signal's handler.
+    """
+    try:
+        return function(args)
+    except (ConnectionError, FileNotFoundError, EOFError) as error:
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if not frame.f_globals.get("__name__", "").startswith("multiprocessing."):
+            raise
+        time.sleep(0.5)  # the signal ends it
+        raise RuntimeError(f"{_DEAD_WORKER} unknown) is gone: {error}") from error
