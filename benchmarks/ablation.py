@@ -1,14 +1,14 @@
 """Does history help, and does the right geometry matter? Trains variants of the mini network alike.
 
 The study has two stages. The networks of one image and of stereo without history are trained from
-scratch, once. From them every row trains on under several seeds, with the same steps, data and
-schedule; rows with history start with an untrained temporal branch. So rows with history differ in
-nothing but what their names say, and no time goes into learning the same images again. Data and
-class weights are those of `make train-mini`. Rows on the history as points (points...), and `plus`
-to compare them with, all start from the shipped checkpoint instead. All are scored on the
-validation streets, which nothing trained on: the scene, as a whole, in view and out of view, and
-the depth distribution that lifts the image features, against lidar (benchmarks/depth_error.py). The
-data are synthetic.
+ImageNet weights of the image backbone, once. From them every row trains on under several seeds,
+with the same steps, data and schedule; rows with history start with an untrained temporal branch.
+So rows with history differ in nothing but what their names say, and no time goes into learning the
+same images again. Data and class weights are those of `make train-mini`. Rows on the history as
+points (points...), and `plus` to compare them with, all start from the shipped checkpoint instead.
+All are scored on the validation streets, which nothing trained on: the scene, as a whole, in view
+and out of view, and the depth distribution that lifts the image features, against lidar
+(benchmarks/depth_error.py). The data are synthetic.
 
 Runs are processes of their own, two at a time with one thread each by default.
 Finished runs are kept and interrupted ones go on where they were: the same command continues the
@@ -28,13 +28,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from ablation_report import FRAMES, paired_table, plot, table
-from ablation_rows import CONFIG, FIRST_STAGE, METRICS, ROWS, SHIPPED, Row
+from ablation_report import FRAMES, Scores, paired_table, plot, seed_table, table
+from ablation_rows import CONFIG, FIRST_STAGE, ROWS, SHIPPED, Row
 from environment import describe_environment
 from logged_tool import run_logged, schedule_options
 from tqdm import tqdm
@@ -74,7 +74,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--against",
         choices=tuple(ROWS),
-        help="also compare all rows with this one, frame by frame (95 %% intervals)",
+        help="also compare all rows with this one, seed by seed (mean and standard deviation) and "
+        "frame by frame (95 %% intervals)",
     )
     parser.add_argument("--report", action="store_true", help="run nothing, report what is there")
     return parser.parse_args(argv)
@@ -165,15 +166,18 @@ def final_checkpoint(args: argparse.Namespace, name: str) -> Path:
     return stage_folder(args, 1) / name / f"iter_{args.steps[0]}.pth"
 
 
-def collect(args: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
-    """Reads the scores of all finished runs: row -> metric -> one value a seed."""
-    scores: dict[str, dict[str, list[float]]] = {}
-    for name in args.rows:
-        folder = stage_folder(args, 2) / name
-        folders = [folder / f"seed_{seed}" for seed in args.seeds]
-        found = [_read_scores(each) for each in folders if (each / "depth.json").is_file()]
+def collect(args: argparse.Namespace, rows: Sequence[str]) -> Scores:
+    """Reads the scores of all finished runs."""
+    scores: Scores = {}
+    for name in rows:
+        folders = {seed: stage_folder(args, 2) / name / f"seed_{seed}" for seed in args.seeds}
+        found = {
+            seed: _read_scores(folder)
+            for seed, folder in folders.items()
+            if (folder / "depth.json").is_file()
+        }
         if found:
-            scores[name] = {key: [run[key] for run in found] for key in METRICS}
+            scores[name] = found
     return scores
 
 
@@ -228,13 +232,14 @@ def main(argv: list[str] | None = None) -> int:
         # Seeds in the outer loop: a study that is cut short has every row.
         runs = [(name, seed, args) for seed in args.seeds for name in args.rows]
         problems = _run_all("rows", run_one, runs, args)
-    scores = collect(args)
+    scores = collect(args, args.rows)
     if scores:
         text = table(scores)
         if args.against:
-            text += (
-                f"\n\n{paired_table(stage_folder(args, 2), args.rows, args.against, args.seeds)}"
-            )
+            by_seed = collect(args, [args.against]).get(args.against, {})
+            text += f"\n\n{seed_table(scores, args.against, by_seed)}"
+            by_frame = paired_table(stage_folder(args, 2), args.rows, args.against, args.seeds)
+            text += f"\n\n{by_frame}"
         with atomic_write(args.work_dir / "table.md", "w") as file:
             file.write(text + "\n")
         plot(scores, args.work_dir / "ablation.png")

@@ -92,16 +92,17 @@ ROWS = {
     "points_8": _points("points of eight frames", "num_history=8", f"{TEMPORAL}.num_history=3"),
     "boundary": _points("with boundary distances", "boundary_weight=0.1"),
 }
-METRICS = {
-    "in_view/IoU": "IoU in view, %",
-    "in_view/mIoU": "mIoU in view, %",
-    "out_of_view/IoU": "IoU out of view, %",
-    "out_of_view/mIoU": "mIoU out of view, %",
-    "12.8m/IoU": "IoU to 12.8 m, %",
-    "25.6m/IoU": "IoU to 25.6 m, %",
-    "IoU": "IoU to 51.2 m, %",
-    "12.8m/mIoU": "mIoU to 12.8 m, %",
-    "25.6m/mIoU": "mIoU to 25.6 m, %",
-    "mIoU": "mIoU to 51.2 m, %",
-    "depth": "depth, mean -ln p",
+# Regions that the tables have: how the keys of their scores begin, and how we call them.
+REGIONS = {
+    "": "whole",
+    "in_view/": "in view",
+    "out_of_view/": "out of view",
+    "12.8m/": "to 12.8 m",
+    "25.6m/": "to 25.6 m",
 }
+DEPTH = "depth, mean -ln p"
+METRICS = {
+    f"{region}{score}": f"{score} {words}, %"
+    for region, words in REGIONS.items()
+    for score in ("IoU", "mIoU")
+} | {"depth": DEPTH}

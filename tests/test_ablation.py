@@ -52,6 +52,12 @@ def ablation(repo_root, monkeypatch):
     return importlib.import_module("ablation")
 
 
+@pytest.fixture
+def metrics(ablation):
+    """Keys of the scores of a run."""
+    return importlib.import_module("ablation_rows").METRICS
+
+
 def test_all_rows_are_here(ablation):
     assert tuple(ablation.ROWS) == ROWS
 
@@ -101,14 +107,25 @@ def test_released_row_is_released_in_the_temporal_branch_alone(ablation, repo_ro
     assert kept[0] == kept[1]
 
 
-def test_table_has_mean_and_spread(ablation):
-    scores = {
-        "mono": {key: [20.0, 22.0, 24.0] for key in ablation.METRICS},
-        "correlation": {key: [5.0] for key in ablation.METRICS},
-    }
+def _runs(metrics, *values):
+    return {seed: dict.fromkeys(metrics, value) for seed, value in enumerate(values)}
+
+
+def test_table_has_mean_and_spread(ablation, metrics):
+    scores = {"mono": _runs(metrics, 20.0, 22.0, 24.0), "correlation": _runs(metrics, 5.0)}
     lines = ablation.table(scores).splitlines()
-    assert lines[-2] == "| one image | 3 |" + " 22.00 +- 2.00 |" * len(ablation.METRICS)
-    assert lines[-1].endswith(" | 1 |" + " 5.00 |" * len(ablation.METRICS))
+    both = " 22.00 ± 2.00 / 22.00 ± 2.00 |"
+    assert lines[-2] == "| one image | 3 |" + both * 5 + " 22.00 ± 2.00 |"
+    assert lines[-1].endswith(" | 1 |" + " 5.00 / 5.00 |" * 5 + " 5.00 |")
+
+
+def test_differences_are_of_the_same_seeds(ablation, metrics):
+    """Seeds differ by 10, the row by 1 and 2 more than the other in two seeds of three."""
+    mono, stereo = _runs(metrics, 20.0, 30.0, 40.0), _runs(metrics, 21.0, 32.0)
+    lines = ablation.seed_table({"mono": mono, "stereo": stereo}, "mono", mono).splitlines()
+    assert lines[0].startswith("| against one image, seed by seed | seeds | whole |")
+    both = " +1.50 ± 0.71 / +1.50 ± 0.71 |"
+    assert lines[2:] == ["| stereo, no history | 2 |" + both * 5 + " +1.50 ± 0.71 |"]
 
 
 @pytest.fixture
@@ -137,14 +154,14 @@ def _args(folder, **changes):
     )
 
 
-def test_finished_runs_are_kept(ablation, tmp_path, recorded):
+def test_finished_runs_are_kept(ablation, metrics, tmp_path, recorded):
     args = _args(tmp_path)
     folder = ablation.stage_folder(args, 2) / "mono" / "seed_0"
     folder.mkdir(parents=True)
-    scores = {key: 1.0 for key in ablation.METRICS if key != "depth"}
+    scores = {key: 1.0 for key in metrics if key != "depth"}
     (folder / "scores.json").write_text(json.dumps(scores))
     # Without the depth errors, which come last, a run is not finished.
-    assert not ablation.collect(args)
+    assert not ablation.collect(args, args.rows)
     (folder / "depth.json").write_text(json.dumps({"mono": 2.0, "fused": 1.0}))
     for name in ("iter_3.pth", "frames.npz"):
         (folder / name).touch()
@@ -154,7 +171,7 @@ def test_finished_runs_are_kept(ablation, tmp_path, recorded):
     (folder / "frames.npz").unlink()
     assert ablation.run_one("mono", 0, args) == ""
     assert [command[0] for command in recorded[0]] == ["tools/test.py"]
-    assert ablation.collect(args) == {"mono": {key: [1.0] for key in ablation.METRICS}}
+    assert ablation.collect(args, args.rows) == {"mono": _runs(metrics, 1.0)}
 
 
 def test_rows_are_compared_frame_by_frame(ablation, tmp_path):
