@@ -141,8 +141,13 @@ def _train(
     train += ["--seed", str(seed), "--resume", *(["--amp"] if args.amp else [])]
     train += [] if start is None else ["--load-from", str(start)]
     train += ["--cfg-options", *schedule, *_streets(args), *row.options]
-    train += FIRST_STAGE if stage == 1 else ()
+    train += FIRST_STAGE if stage == 1 else _class_weights()
     return run_logged(train, folder, args.threads)
+
+
+def _class_weights() -> list[str]:
+    """Options that weigh the classes alike in all rows of the second stage."""
+    return [f"class_weights={','.join(map(str, load_config(ROOT / CONFIG).class_weights))}"]
 
 
 def _streets(args: argparse.Namespace) -> list[str]:

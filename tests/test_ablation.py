@@ -209,9 +209,14 @@ def test_rows_start_from_the_first_stage(ablation, tmp_path, recorded):
     assert "--load-from" not in first and "model.temporal=None" in first
     start = ablation.final_checkpoint(args, "stereo")
     assert second[second.index("--load-from") + 1] == str(start)
-    # One weight for all occupied classes at first, those of the config then.
+    # One weight for all occupied classes at first, those of `make train-mini` then, in rows too
+    # whose config has others.
     assert "class_weights=" + ",".join("1" + "3" * 19) in first
-    assert not [option for option in second if option.startswith("class_weights")]
+    assert ablation.run_one("points", 0, args) == ""
+    points = recorded[0][4]
+    for command in (second, points):
+        (weights,) = [option for option in command if option.startswith("class_weights=")]
+        assert weights.startswith("class_weights=1.0,4.0,5.0,")
     for command, steps in ((first, 5), (second, 3)):
         # What was interrupted goes on, whatever it started from.
         assert "--resume" in command

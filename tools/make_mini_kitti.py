@@ -61,8 +61,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--lean",
         action="store_true",
-        help="a quarter of the size: scans of labelled frames only, ready training labels instead of "
-        "the official voxel files",
+        help="a quarter of the size: scans of labelled frames only, ready training labels instead "
+        "of the official voxel files",
     )
     parser.add_argument("--frames", type=int, help="frames of a sequence (default: 31)")
     parser.add_argument(

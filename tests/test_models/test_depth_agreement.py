@@ -125,3 +125,19 @@ def test_every_image_gives_what_it_gives_alone():
 def test_impossible_numbers(options):
     with pytest.raises(InvalidValueError, match="DepthAgreement needs relative >= 0"):
         DepthAgreement(**options)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_mixed_precision_changes_nothing(dtype):
+    """A map of 48 x 160 cells has more of them than 16 bits can count."""
+    generator = torch.Generator().manual_seed(0)
+    depth = 5 + 40 * torch.rand(1, 3, 48, 160, generator=generator)
+    motions = torch.eye(4).repeat(1, 3, 1, 1)
+    motions[0, :2, 2, 3] = torch.tensor([-2.0, -1.0])
+    matrix = torch.eye(4)
+    matrix[0, 0] = matrix[1, 1] = 720.0
+    matrix[0, 2], matrix[1, 2] = 640.0, 192.0
+    cameras = make_cameras(matrix[None], torch.eye(3)[None], (384, 1280))
+    expected = DepthAgreement()(depth, motions, cameras)
+    with torch.autocast("cpu", dtype):
+        assert torch.equal(DepthAgreement()(depth, motions, cameras), expected)

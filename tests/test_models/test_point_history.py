@@ -172,6 +172,17 @@ def test_trust_weighs_the_points():
     torch.testing.assert_close(found.lifted, scene(PointHistory(BINS)).lifted)
 
 
+@pytest.mark.parametrize("depth", ["argmax", "expectation"])
+def test_mixed_precision_moves_no_point(depth):
+    scene = Scene()
+    history = PointHistory(BINS, depth=depth, trust={"type": "DepthAgreement"})
+    expected = scene(history)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = scene(history)
+    assert torch.equal(found.trust, expected.trust)
+    torch.testing.assert_close(found.lifted, expected.lifted)
+
+
 def test_takes_the_latest_of_more_frames():
     scene = Scene()
     found = scene(PointHistory(BINS, num_history=2)).lifted

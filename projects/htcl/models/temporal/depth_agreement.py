@@ -70,12 +70,16 @@ class DepthAgreement(nn.Module):
             current_from_frame: Motion of every frame to the last (M, T, 4, 4), the last being I.
             camera: Cameras (M,), the same in every frame.
         """
+        # In 16 bits a place would be some cells off.
+        with torch.autocast(depth.device.type, enabled=False):
+            return self._trust(depth.float(), current_from_frame, camera)
+
+    def _trust(self, depth: Tensor, current_from_frame: Tensor, camera: Camera) -> Tensor:
         frames, size = depth.shape[1], (depth.shape[-2], depth.shape[-1])
         intrinsics = camera.map_intrinsics(size)[:, None]
         motion = current_from_frame.double()
         cell_from_current = intrinsics @ affine_inverse(motion)
         current_from_cell = motion @ affine_inverse(intrinsics)
-        depth = depth.float()
         nearest = -F.max_pool2d(-depth, 3, stride=1, padding=1)
         farthest = F.max_pool2d(depth, 3, stride=1, padding=1)
         same = same_place(current_from_frame)

@@ -168,7 +168,8 @@ class PointHistory(BaseModule):
         prob = seen.prob.float()
         depths = self.depth_bins.values(prob.device)
         if self.depth == "expectation":
-            depth = torch.einsum("mdhw,d->mhw", prob, depths)
+            # Not as a product of matrices, which autocast would round to 16 bits.
+            depth = (prob * depths[:, None, None]).sum(dim=1)
         else:
             depth = depths[prob.max(dim=1).indices]
         record = {"context": seen.context, "depth": depth}
