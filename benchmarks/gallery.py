@@ -1,4 +1,4 @@
-"""Makes the pictures and the video of docs/gallery.md, from synthetic streets alone.
+r"""Makes the pictures and the video of docs/gallery.md, from synthetic streets alone.
 
 Each entry is a command that a user would type; the page prints it. Pictures are stored as WebP of
 at most 200 kB, in place of the tools' PNG files.
@@ -6,6 +6,8 @@ at most 200 kB, in place of the tools' PNG files.
 Example:
   python tools/make_mini_kitti.py --out data/mini
   python benchmarks/mini_benchmarks.py --only occ3d --steps 200 --batch-size 1
+  python benchmarks/ablation.py --amp --steps 0 100 --lr 1e-3 --seeds 0 --rows plus points_trust \
+      --work-dir work_dirs/points_shipped
   python benchmarks/gallery.py
 """
 
@@ -31,14 +33,18 @@ POINTS = "projects/configs/occupancy/mini/htcl_points.py"
 CHECKPOINT = "pretrain/mini_htcl.pth"
 SURROUND = "projects/configs/occupancy/mini/occ3d.py"
 SURROUND_CHECKPOINT = "work_dirs/mini_benchmarks/occ3d_200_steps_of_1/iter_200.pth"
+# Networks with and without points of the history, trained alike.
+STUDY = "work_dirs/points_shipped/stage_2_0_100_steps_of_4"
 OUT = "outputs/gallery"
 LARGEST = 200_000
 # What all pictures but those of the data are made of.
 PREDICTIONS = (
     f"python tools/save_vis.py {CONFIG} {CHECKPOINT} --out {OUT}/plus "
     "--cfg-options test_dataloader.dataset.sequences=08",
-    f"python tools/save_vis.py {POINTS} {CHECKPOINT} --out {OUT}/points --max-frames 5 "
-    "--cfg-options test_dataloader.dataset.sequences=08",
+    f"python tools/save_vis.py {CONFIG} {STUDY}/plus/seed_0/iter_100.pth --out {OUT}/matching "
+    "--max-frames 5 --cfg-options test_dataloader.dataset.sequences=08",
+    f"python tools/save_vis.py {POINTS} {STUDY}/points_trust/seed_0/iter_100.pth "
+    f"--out {OUT}/points --max-frames 5 --cfg-options test_dataloader.dataset.sequences=08",
     f"python tools/test.py {CONFIG} {CHECKPOINT} --out {OUT}/labels "
     "--cfg-options test_dataloader.dataset.sequences=08",
     f"python tools/save_vis.py {SURROUND} {SURROUND_CHECKPOINT} --out {OUT}/surround "
@@ -56,7 +62,7 @@ PICTURES = {
         f"{OUT}/d/08/000015.png",
     ),
     "comparison": (
-        f"python tools/visualization.py {OUT}/plus/08/000020.npz --compare "
+        f"python tools/visualization.py {OUT}/matching/08/000020.npz --compare "
         f"{OUT}/points/08/000020.npz --titles matching points --row-height 240 --out {OUT}/e",
         f"{OUT}/e/08/000020_comparison.png",
     ),

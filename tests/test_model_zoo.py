@@ -39,6 +39,16 @@ def test_page_has_the_numbers_of_the_metafile():
             assert all(f"{value}" in page for value in result["Metrics"].values())
 
 
+def test_shipped_weights_have_the_scores_of_their_card():
+    shipped = [model for model in MODELS.values() if {"Weights", "Results"} <= model.keys()]
+    assert shipped
+    for model in shipped:
+        card = (ROOT / model["Weights"]).with_suffix(".md").read_text()
+        for result in model["Results"]:
+            assert f"| completion IoU | {result['Metrics']['IoU']:.2f} |" in card
+            assert f"| mIoU | {result['Metrics']['mIoU']:.2f} |" in card
+
+
 @pytest.mark.parametrize("config", [name for name in MODELS if "/mini/" in name])
 def test_parameters(config):
     model = load_model(load_config(ROOT / config), None)
