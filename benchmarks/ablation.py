@@ -30,6 +30,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from ablation_report import FRAMES, Scores, paired_table, plot, seed_table, tabl
 from ablation_rows import CONFIG, FIRST_STAGE, ROWS, SHIPPED, Row
 from environment import describe_environment
 from logged_tool import run_logged, schedule_options
+from mmengine.config import Config
 from tqdm import tqdm
 
 from htcl.config import load_config
@@ -145,14 +147,19 @@ def _train(
     return run_logged(train, folder, args.threads)
 
 
+@cache
+def _streets_config() -> Config:
+    return load_config(ROOT / CONFIG)
+
+
 def _class_weights() -> list[str]:
     """Options that weigh the classes alike in all rows of the second stage."""
-    return [f"class_weights={','.join(map(str, load_config(ROOT / CONFIG).class_weights))}"]
+    return [f"class_weights={','.join(map(str, _streets_config().class_weights))}"]
 
 
 def _streets(args: argparse.Namespace) -> list[str]:
     """Options that choose the data: the same for all rows, whatever their configs say."""
-    cfg = load_config(ROOT / CONFIG)
+    cfg = _streets_config()
     options = [f"data_root={args.data or cfg.data_root}"]
     for split in ("train_sequences", "val_sequences"):
         options.append(f"{split}={','.join(getattr(args, split) or cfg[split])}")

@@ -15,10 +15,7 @@ from htcl.evaluation.paired import FrameScores, compare_frames
 FRAMES = "frames.npz"
 # Regions of the paired comparison.
 PAIRED = {
-    "full": "whole",
-    "in_view": "in view",
-    "out_of_view": "out of view",
-    "12.8m": "to 12.8 m",
+    key.removesuffix("/") or "full": words for key, words in REGIONS.items() if key != "25.6m/"
 }
 
 # What METRICS names, of a row by seed, and of all rows.
